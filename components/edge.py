@@ -1,0 +1,73 @@
+"""Cloudflare in front: the proxied records and the zone's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.sdk import DnsRecord, ZoneSetting
+
+_AUTOMATIC_TTL = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeArgs:
+    """The zone (its id), the names that visitors use, and the origin's addresses."""
+
+    zone_id: str
+    hostnames: Sequence[str]
+    ipv4: pulumi.Input[str]
+    ipv6: pulumi.Input[str] | None
+    minimum_tls: str = "1.2"
+    manage_zone_settings: bool = True
+    """False in all stacks of a zone but one: the settings hold for the whole zone."""
+
+
+class Edge(pulumi.ComponentResource):
+    """Records that go live only after what the caller depends on; Full (strict) before the first record.
+
+    The provider leaves zone settings as they are when they are destroyed.
+    """
+
+    def __init__(
+        self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None, *, after: Sequence[pulumi.Resource]
+    ) -> None:
+        super().__init__("flask-origin:edge:Edge", name, {}, opts)
+        settings: list[pulumi.Resource] = []
+        if args.manage_zone_settings:
+            wanted = {
+                # Cloudflare's automatic mode would otherwise undo `ssl`.
+                # https://developers.cloudflare.com/ssl/origin-configuration/ssl-modes/
+                "ssl_automatic_mode": "custom",
+                "ssl": "strict",
+                "always_use_https": "on",
+                "min_tls_version": args.minimum_tls,
+            }
+            for setting, value in wanted.items():
+                settings.append(
+                    ZoneSetting(
+                        f"{name}-{setting.replace('_', '-')}",
+                        zone_id=args.zone_id,
+                        setting_id=setting,
+                        value=value,
+                        # The mode is switched from automatic to custom before it is chosen.
+                        opts=pulumi.ResourceOptions(parent=self, depends_on=settings[:1]),
+                    )
+                )
+        addresses = {"A": args.ipv4} if args.ipv6 is None else {"A": args.ipv4, "AAAA": args.ipv6}
+        for hostname in args.hostnames:
+            for kind, address in addresses.items():
+                DnsRecord(
+                    f"{name}-{hostname}-{kind.lower()}",
+                    zone_id=args.zone_id,
+                    name=hostname,
+                    type=kind,
+                    content=address,
+                    proxied=True,
+                    ttl=_AUTOMATIC_TTL,
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=[*settings, *after]),
+                )
+        self.url = f"https://{args.hostnames[0]}/"
+        self.register_outputs({"url": self.url})

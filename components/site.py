@@ -1,0 +1,146 @@
+"""One site: an app on a host of its own that only its own Cloudflare zone can reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_tls as tls
+
+from components.bootstrap import Bootstrap, BootstrapArgs
+from components.droplet_host import DropletHost
+from components.ec2_host import Ec2Host, Ec2HostArgs
+from components.edge import Edge, EdgeArgs
+from components.host import Host, HostArgs
+from components.origin import Origin, OriginArgs
+from components.origin_certificate import OriginCertificate, OriginCertificateArgs
+from components.origin_pulls import OriginPulls, OriginPullsArgs
+from components.release import Release, ReleaseArgs
+from components.verified_origin import VerifiedOrigin, VerifiedOriginArgs
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppArgs:
+    """The app's archive (a local file), its manifest for the release tool, and its environment."""
+
+    archive: Path
+    source: str
+    manifest: Mapping[str, Any]
+    environment: Mapping[str, pulumi.Input[str]] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteArgs:
+    """All plain values but the environment.
+
+    `host` is Ec2HostArgs for AWS, HostArgs for DigitalOcean; its public key is filled in here.
+    """
+
+    hostname: str
+    redirects: Sequence[str] = ()
+    zone_id: str
+    host: HostArgs
+    bootstrap_hash: str
+    files: Mapping[str, str]
+    """What the proxy and the host's firewall are told: rendered, public, by name."""
+    authorized_keys: Sequence[str] = ()
+    app: AppArgs
+    certificate_days: int = 5475
+    minimum_tls: str = "1.2"
+    manage_zone_settings: bool = True
+
+
+class Site(pulumi.ComponentResource):
+    """The order is the promise: firewall, host, origin pulls on, origin demands them, release, proof, record."""
+
+    def __init__(self, name: str, args: SiteArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("flask-origin:site:Site", name, {}, opts)
+        inside = pulumi.ResourceOptions(parent=self)
+        hostnames = [args.hostname, *args.redirects]
+
+        deploy_key = tls.PrivateKey(f"{name}-deploy-key", algorithm="ED25519", opts=inside)
+        host_args = replace(args.host, public_key=deploy_key.public_key_openssh)
+        host: Host = (
+            Ec2Host(f"{name}-host", host_args, inside)
+            if isinstance(host_args, Ec2HostArgs)
+            else DropletHost(f"{name}-host", host_args, inside)
+        )
+        certificate = OriginCertificate(
+            f"{name}-certificate",
+            OriginCertificateArgs(hostnames=hostnames, days=args.certificate_days),
+            inside,
+        )
+        pulls = OriginPulls(
+            f"{name}-pulls", OriginPullsArgs(zone_id=args.zone_id, hostname=args.hostname), inside
+        )
+        bootstrap = Bootstrap(
+            f"{name}-bootstrap",
+            BootstrapArgs(
+                host=host,
+                private_key=deploy_key.private_key_openssh,
+                expected=args.bootstrap_hash if args.host.replace_on_bootstrap_change else None,
+            ),
+            inside,
+        )
+        origin = Origin(
+            f"{name}-origin",
+            OriginArgs(
+                connection=bootstrap.connection,
+                host_id=host.host_id,
+                files=args.files,
+                authorized_keys=args.authorized_keys,
+                certificate=certificate.certificate,
+                private_key=certificate.private_key,
+                client_ca=pulls.ca,
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[pulls.enabled]),
+        )
+        release = Release(
+            f"{name}-release",
+            ReleaseArgs(
+                connection=bootstrap.connection,
+                host_id=host.host_id,
+                archive=args.app.archive,
+                source=args.app.source,
+                manifest=args.app.manifest,
+                environment=args.app.environment,
+            ),
+            inside,
+        )
+        verified = VerifiedOrigin(
+            f"{name}-verified",
+            VerifiedOriginArgs(
+                connection=bootstrap.connection,
+                host_id=host.host_id,
+                hostname=args.hostname,
+                leaf=certificate.certificate,
+                client_certificate=pulls.client_certificate,
+                client_key=pulls.client_key,
+                configuration=origin.summary,
+            ),
+            inside,
+        )
+        edge = Edge(
+            f"{name}-edge",
+            EdgeArgs(
+                zone_id=args.zone_id,
+                hostnames=hostnames,
+                ipv4=host.ipv4,
+                ipv6=host.ipv6,
+                minimum_tls=args.minimum_tls,
+                manage_zone_settings=args.manage_zone_settings,
+            ),
+            inside,
+            after=[verified.proof, release.live],
+        )
+        self.url = edge.url
+        self.ipv4 = host.ipv4
+        self.ipv6 = host.ipv6
+        self.host_id = host.host_id
+        self.host_key = bootstrap.host_key
+        self.deploy_key: pulumi.Output[str] = deploy_key.private_key_openssh
+        self.certificate_expires: pulumi.Output[str] = certificate.expires_on
+        self.register_outputs({"url": self.url})
