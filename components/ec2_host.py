@@ -47,9 +47,7 @@ def place(
         subnet_id = sorted(found)[0]
     subnet = aws.ec2.get_subnet(id=subnet_id, opts=opts)
     image = aws.ssm.get_parameter(name=f"/aws/service/debian/release/13/latest/{architecture}", opts=opts)
-    return Placement(
-        vpc_id=subnet.vpc_id, subnet_id=subnet_id, image_id=image.value, ipv6=bool(subnet.ipv6_cidr_block)
-    )
+    return Placement(vpc_id=subnet.vpc_id, subnet_id=subnet_id, image_id=image.value, ipv6=bool(subnet.ipv6_cidr_block))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,12 @@ class Edge(pulumi.ComponentResource):
     """
 
     def __init__(
-        self, name: str, args: EdgeArgs, opts: pulumi.ResourceOptions | None = None, *, after: Sequence[pulumi.Resource]
+        self,
+        name: str,
+        args: EdgeArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        after: Sequence[pulumi.Resource],
     ) -> None:
         super().__init__("flask-origin:edge:Edge", name, {}, opts)
         settings: list[pulumi.Resource] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import pulumi
@@ -49,8 +49,8 @@ class HostArgs:
     region: str
     size: str
     user_data: str
-    public_key: pulumi.Input[str] = field(repr=False)
-    """OpenSSH public key that may log in first; later ones are managed on the host."""
     openings: Sequence[Opening]
     replace_on_bootstrap_change: bool = True
     """Whether changed user data replaces the host, or is left for the next new one."""
+    public_key: pulumi.Input[str] = ""
+    """OpenSSH public key that may log in first (a Site fills in its own); later ones are managed on the host."""

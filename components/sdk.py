@@ -32,7 +32,6 @@ def _defer_init(name: str) -> None:
     sys.modules[name] = package
 
 
-
 if not TYPE_CHECKING:
     for _name in ("pulumi_cloudflare", "pulumi_digitalocean"):
         _defer_init(_name)

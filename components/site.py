@@ -73,9 +73,7 @@ class Site(pulumi.ComponentResource):
             OriginCertificateArgs(hostnames=hostnames, days=args.certificate_days),
             inside,
         )
-        pulls = OriginPulls(
-            f"{name}-pulls", OriginPullsArgs(zone_id=args.zone_id, hostname=args.hostname), inside
-        )
+        pulls = OriginPulls(f"{name}-pulls", OriginPullsArgs(zone_id=args.zone_id, hostname=args.hostname), inside)
         bootstrap = Bootstrap(
             f"{name}-bootstrap",
             BootstrapArgs(
