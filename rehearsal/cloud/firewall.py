@@ -1,0 +1,157 @@
+"""The cloud's firewall: nftables in the router, between the internet and each machine, outside the machine's reach.
+
+As at DigitalOcean and AWS: no firewall attached, everything is open; one attached, what no rule admits is dropped
+without an answer, in both directions; replies and errors of admitted connections pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from rehearsal.cloud.world import World
+
+Protocol = Literal["tcp", "udp", "icmp", "any"]
+EVERYWHERE = ("0.0.0.0/0", "::/0")
+COLLECTION = "firewalls"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Admits a protocol from (inbound) or to (outbound) networks.
+
+    ports: first and last, both included; None is all of them. "icmp" is ICMPv6 for the networks that are IPv6.
+    networks: CIDRs or addresses of both families.
+    """
+
+    protocol: Protocol
+    ports: tuple[int, int] | None = None
+    networks: tuple[str, ...] = EVERYWHERE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What an attached firewall admits; everything else is dropped."""
+
+    inbound: tuple[Rule, ...] = ()
+    outbound: tuple[Rule, ...] = ()
+
+
+def apply(world: World, machine_id: str, rules: Rules | None) -> None:
+    """Replaces the machine's rules in one step; None: no firewall is attached. Raises ValueError for an odd network."""
+    if rules is None:
+        world.store.delete(COLLECTION, machine_id)
+    else:
+        _chains(machine_id, rules)  # refuses before it is kept
+        world.store.put(COLLECTION, machine_id, asdict(rules))
+    load(world)
+
+
+def load(world: World) -> None:
+    """Makes the router's rules what the store says, whole or not at all: no packet ever meets half of them."""
+    with world.lock("firewall"):
+        attached = {id: _rules(stored) for id, stored in world.store.items(COLLECTION).items()}
+        subprocess.run(
+            ["ip", "netns", "exec", world.namespace("inet"), "nft", "-f", "-"],
+            input=ruleset(attached),
+            text=True,
+            check=True,
+        )
+
+
+def device(machine_id: str) -> str:
+    """The router's interface towards a machine: a name of at most 15 bytes."""
+    return "m" + hashlib.sha256(machine_id.encode()).hexdigest()[:12]
+
+
+def ruleset(attached: dict[str, Rules]) -> str:
+    """The router's whole nftables ruleset."""
+    chains = "\n".join(_chains(id, rules) for id, rules in attached.items())
+    inbound = ", ".join(f'"{device(id)}" : jump in-{device(id)}' for id in attached)
+    outbound = ", ".join(f'"{device(id)}" : jump out-{device(id)}' for id in attached)
+    jump_in = f"oifname vmap {{ {inbound} }}" if attached else ""
+    jump_out = f"iifname vmap {{ {outbound} }}" if attached else ""
+    return f"""\
+table inet cloud
+delete table inet cloud
+table inet cloud {{
+  chain no-spoofing {{
+    type filter hook prerouting priority raw
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+    fib saddr . iif oif missing drop
+  }}
+{chains}
+  # The neighbour protocol is the network's own: clouds do not filter it.
+  chain forward {{
+    type filter hook forward priority filter
+    ct state established,related accept
+    {jump_out}
+    {jump_in}
+  }}
+  chain to-router {{
+    type filter hook input priority filter
+    ct state established,related accept
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit }} accept
+    {jump_out}
+  }}
+  chain from-router {{
+    type filter hook output priority filter
+    ct state established,related accept
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert }} accept
+    {jump_in}
+  }}
+}}
+"""
+
+
+def _chains(machine_id: str, rules: Rules) -> str:
+    inbound = [line for rule in rules.inbound for line in _matches(rule, "saddr")]
+    outbound = [line for rule in rules.outbound for line in _matches(rule, "daddr")]
+    name = device(machine_id)
+    # `return` and not `accept`: a packet between two machines has to pass the second one's chain too.
+    return "\n".join(
+        [f"  chain {direction}-{name} {{", *(f"    {line} return" for line in lines), "    drop", "  }"][i]
+        for direction, lines in (("in", inbound), ("out", outbound))
+        for i in range(len(lines) + 3)
+    )
+
+
+def _matches(rule: Rule, side: str) -> list[str]:
+    lines = []
+    for family, version in (("ip", 4), ("ip6", 6)):
+        networks = [n for n in map(ipaddress.ip_network, rule.networks) if n.version == version]
+        if not networks:
+            continue
+        # Overlapping elements are an error in an nft set.
+        elements = ", ".join(map(str, ipaddress.collapse_addresses(networks)))
+        address = f"{family} {side} {{ {elements} }}"
+        lines.append(f"{address} {_protocol(rule, version)}".rstrip())
+    return lines
+
+
+def _protocol(rule: Rule, version: int) -> str:
+    if rule.protocol == "any":
+        return ""
+    if rule.protocol == "icmp":
+        return "meta l4proto icmp" if version == 4 else "meta l4proto ipv6-icmp"
+    if rule.ports is None:
+        return f"meta l4proto {rule.protocol}"
+    return f"{rule.protocol} dport {rule.ports[0]}-{rule.ports[1]}"
+
+
+def _rules(stored: dict[str, Any]) -> Rules:
+    def rules(items: Sequence[dict[str, Any]]) -> tuple[Rule, ...]:
+        return tuple(
+            Rule(
+                protocol=item["protocol"],
+                ports=tuple(item["ports"]) if item["ports"] else None,
+                networks=tuple(item["networks"]),
+            )
+            for item in items
+        )
+
+    return Rules(inbound=rules(stored["inbound"]), outbound=rules(stored["outbound"]))
