@@ -131,7 +131,6 @@ def commands_on_router(world: World, place: Place, *, device: str) -> list[str]:
     """
     return [
         f"link add {device} type veth peer name eth0 netns {world.namespace(place.name)}",
-        # nodad: an address that is tentative for a second is a second in which nobody answers.
         *(f"address replace {address} dev {device} nodad" for address in place.router_addresses),
         f"link set {device} up",
     ]
@@ -151,8 +150,19 @@ def commands_inside(place: Place) -> list[str]:
 
 def _add_namespace(world: World, place: str) -> None:
     subprocess.run(["ip", "netns", "add", world.namespace(place)], check=True)
-    # Some container engines switch IPv6 off for new namespaces.
-    _settings(world, place, {"net.ipv6.conf.all.disable_ipv6": 0, "net.ipv6.conf.default.disable_ipv6": 0})
+    _settings(
+        world,
+        place,
+        {
+            # Some container engines switch IPv6 off for new namespaces.
+            "net.ipv6.conf.all.disable_ipv6": 0,
+            "net.ipv6.conf.default.disable_ipv6": 0,
+            # Every address is ours: looking for a duplicate would only keep the first seconds' packets waiting.
+            "net.ipv6.conf.default.accept_dad": 0,
+            "net.ipv6.conf.default.dad_transmits": 0,
+            "net.ipv6.conf.default.accept_ra": 0,
+        },
+    )
 
 
 def _settings(world: World, place: str, settings: dict[str, int]) -> None:
