@@ -1,0 +1,105 @@
+"""The secrets' side of the configuration: the app's secret environment, and the clouds' credentials."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+from fields import Refused, environment_name, plain
+from problems import SettingsError
+
+_SET = "pulumi config set --secret --path"
+_SHORTEST = 32
+# Judged by its letters' frequencies. 32 random hex digits have some 110 bits, a sentence of 32 letters some 120.
+_FEWEST_BITS = 90
+_FEWEST_LETTERS = 8
+_PLACEHOLDERS = re.compile(
+    "changeme|replaceme|secret|password|placeholder|example|insecure|default|development|production|yourkey|"
+    "flaskorigin|123456|qwerty|abcdefg|xxxxx"
+)
+
+
+def check_secret_key(value: str, key: str = "secrets.SECRET_KEY") -> None:
+    """Refuse a SECRET_KEY that can be guessed. Raises SettingsError; the text never shows the value."""
+    steps = [ord(after) - ord(before) for before, after in pairwise(value)]
+    if len(value) < _SHORTEST:
+        problem = f"has {len(value)} characters"
+    elif _PLACEHOLDERS.search(re.sub(r"[^a-z0-9]", "", value.lower())):
+        problem = "holds a placeholder's words"
+    elif len(set(value)) < _FEWEST_LETTERS or _bits(value) < _FEWEST_BITS or value in (value + value)[1:-1]:
+        problem = "repeats itself"
+    elif sum(abs(step) == 1 for step in steps) > len(steps) / 2:
+        problem = "is a row of neighbouring characters"
+    else:
+        return
+    raise SettingsError(
+        [
+            f"{key}: {problem}; allowed: {_SHORTEST} random characters or more; do: remove it and one is made for you, "
+            f'or `{_SET} {key} "$(openssl rand -base64 48)"`'
+        ]
+    )
+
+
+def _bits(value: str) -> float:
+    counts = Counter(value).values()
+    return -sum(count * math.log2(count / len(value)) for count in counts)
+
+
+def check_secrets(secrets: object, environment: Mapping[str, str]) -> dict[str, str]:
+    """The app's secret environment by name, from the decoded `secrets` section and the plain environment beside it.
+
+    Raises SettingsError with one line for each problem; none shows a value.
+    """
+    if secrets is None:
+        return {}
+    if not isinstance(secrets, Mapping):
+        raise SettingsError([f"secrets: is not a section of names and values; do: use `{_SET} secrets.NAME`"])
+    checked: dict[str, str] = {}
+    lines: list[str] = []
+    for name, value in secrets.items():
+        key = f"secrets.{plain(str(name))}"
+        try:
+            environment_name(name)
+        except Refused as refused:
+            lines.append(f"{key}: {refused}")
+            continue
+        if not isinstance(value, str):
+            lines.append(f"{key}: is not text; do: use `{_SET} {key}` with the value in quotes")
+        elif "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
+            lines.append(f"{key}: holds a character that no environment takes; do: encode it, in base64 for instance")
+        elif not value:
+            lines.append(f"{key}: is empty; do: use `{_SET} {key}`, or remove it")
+        elif name in environment:
+            lines.append(f"{key}: is in app.environment too; do: remove one of the two")
+        else:
+            checked[name] = value
+    if "SECRET_KEY" in checked:
+        try:
+            check_secret_key(checked["SECRET_KEY"])
+        except SettingsError as weak:
+            lines.extend(weak.lines)
+    if lines:
+        raise SettingsError(lines)
+    return checked
+
+
+# Each provider's own names: the environment's, and the configuration's. AWS finds its credentials by a long chain
+# (profiles, SSO, instance roles) that only its provider can follow.
+_CLOUDFLARE = (("CLOUDFLARE_API_TOKEN",), "cloudflare:apiToken")
+_DIGITALOCEAN = (("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"), "digitalocean:token")
+
+
+def missing_credentials(cloud: str, environ: Mapping[str, str], has_config: Callable[[str], bool]) -> list[str]:
+    """One plain line for each credential that neither the environment nor the configuration has.
+
+    `has_config("cloudflare:apiToken")` tells whether the stack holds such a key.
+    """
+    needed = [_CLOUDFLARE, _DIGITALOCEAN] if cloud == "digitalocean" else [_CLOUDFLARE]
+    return [
+        f"{names[0]}: is missing; do: export {names[0]}, or `pulumi config set --secret {key}`"
+        for names, key in needed
+        if not any(environ.get(name, "").strip() for name in names) and not has_config(key)
+    ]
