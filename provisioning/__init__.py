@@ -1,0 +1,1 @@
+"""What runs on the host, rendered from typed input; no Pulumi in here."""

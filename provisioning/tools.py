@@ -1,0 +1,40 @@
+"""The host's own tools, brought over SSH once it is up, so that a fix of one never replaces a host.
+
+They would not fit either: EC2 takes 16 KiB of user data, and the release tool alone packs to most of that.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import tarfile
+
+from provisioning.render import FILES
+
+TOOLS = {
+    "usr/local/sbin/origin": 0o755,
+    "usr/local/sbin/release": 0o755,
+    "etc/systemd/system/app@.service": 0o644,
+    "etc/systemd/system/release-converge.service": 0o644,
+}
+"""Path under files/ and mode on the host."""
+
+INSTALL = (
+    "base64 -d | sudo tar --extract --gzip --directory=/ --no-overwrite-dir"
+    " && sudo systemctl daemon-reload"
+    " && sudo systemctl enable --quiet release-converge.service"
+)
+"""A command for `deploy` that takes archive() on its standard input. May run again, also while a site is served."""
+
+
+def archive() -> str:
+    """The tools as a tar.gz in base64; the same bytes for the same tools."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as files:
+        for path, mode in TOOLS.items():
+            content = (FILES / path).read_bytes()
+            entry = tarfile.TarInfo(path)
+            entry.mode, entry.size = mode, len(content)
+            files.addfile(entry, io.BytesIO(content))
+    return base64.b64encode(gzip.compress(tar.getvalue(), 9, mtime=0)).decode()
