@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_aws as aws
 
 from components.host import Opening
+from components.sdk import SecurityGroup, SecurityGroupEgressRule, SecurityGroupIngressRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Ec2Firewall(pulumi.ComponentResource):
     def __init__(self, name: str, args: Ec2FirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flask-origin:ec2_firewall:Ec2Firewall", name, {}, opts)
         inside = pulumi.ResourceOptions(parent=self)
-        group = aws.ec2.SecurityGroup(
+        group = SecurityGroup(
             name,
             description="Origin: Cloudflare on 443, the operator on 22, nothing else",
             vpc_id=args.vpc_id,
@@ -38,7 +38,7 @@ class Ec2Firewall(pulumi.ComponentResource):
         for opening in args.openings:
             for cidr in (*opening.ipv4, *opening.ipv6):
                 six = ":" in cidr
-                aws.vpc.SecurityGroupIngressRule(
+                SecurityGroupIngressRule(
                     f"{name}-{opening.port}-{cidr}",
                     security_group_id=group.id,
                     description=opening.why,
@@ -50,7 +50,7 @@ class Ec2Firewall(pulumi.ComponentResource):
                     opts=inside,
                 )
         for family, everywhere in (("ipv4", "0.0.0.0/0"), ("ipv6", "::/0")):
-            aws.vpc.SecurityGroupEgressRule(
+            SecurityGroupEgressRule(
                 f"{name}-out-{family}",
                 security_group_id=group.id,
                 description="Packages, databases, APIs",

@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_aws as aws
 
 from components.ec2_firewall import Ec2Firewall, Ec2FirewallArgs
 from components.host import HostArgs
+from components.sdk import (
+    GetSubnetsFilterArgs,
+    Instance,
+    InstanceMetadataOptionsArgs,
+    InstanceRootBlockDeviceArgs,
+    KeyPair,
+    get_parameter,
+    get_subnet,
+    get_subnets,
+    get_vpc,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +48,13 @@ def place(
     """
     if subnet_id is None:
         if vpc_id is None:
-            vpc_id = aws.ec2.get_vpc(default=True, opts=opts).id
-        found = aws.ec2.get_subnets(
-            filters=[aws.ec2.GetSubnetsFilterArgs(name="vpc-id", values=[vpc_id])], opts=opts
-        ).ids
+            vpc_id = get_vpc(default=True, opts=opts).id
+        found = get_subnets(filters=[GetSubnetsFilterArgs(name="vpc-id", values=[vpc_id])], opts=opts).ids
         if not found:
             raise NoPlacement(f"host.vpc_id: {vpc_id} has no subnet; write host.subnet_id")
         subnet_id = sorted(found)[0]
-    subnet = aws.ec2.get_subnet(id=subnet_id, opts=opts)
-    image = aws.ssm.get_parameter(name=f"/aws/service/debian/release/13/latest/{architecture}", opts=opts)
+    subnet = get_subnet(id=subnet_id, opts=opts)
+    image = get_parameter(name=f"/aws/service/debian/release/13/latest/{architecture}", opts=opts)
     return Placement(vpc_id=subnet.vpc_id, subnet_id=subnet_id, image_id=image.value, ipv6=bool(subnet.ipv6_cidr_block))
 
 
@@ -68,11 +76,11 @@ class Ec2Host(pulumi.ComponentResource):
             Ec2FirewallArgs(openings=args.openings, vpc_id=args.placement.vpc_id),
             inside,
         )
-        key = aws.ec2.KeyPair(f"{name}-key", public_key=args.public_key, opts=inside)
+        key = KeyPair(f"{name}-key", public_key=args.public_key, opts=inside)
         # The published image moves every few weeks and a key pair can't be changed in place: either would replace
         # the instance for nothing. https://github.com/pulumi/pulumi-aws/issues/1412
         ignored = ["ami", "keyName"] if args.replace_on_bootstrap_change else ["ami", "keyName", "userData"]
-        instance = aws.ec2.Instance(
+        instance = Instance(
             name,
             ami=args.placement.image_id,
             instance_type=args.size,
@@ -84,10 +92,10 @@ class Ec2Host(pulumi.ComponentResource):
             user_data=args.user_data,
             # Without it EC2 stops and starts the machine on a change and runs nothing again.
             user_data_replace_on_change=args.replace_on_bootstrap_change,
-            metadata_options=aws.ec2.InstanceMetadataOptionsArgs(
+            metadata_options=InstanceMetadataOptionsArgs(
                 http_endpoint="enabled", http_tokens="required", http_put_response_hop_limit=1
             ),
-            root_block_device=aws.ec2.InstanceRootBlockDeviceArgs(volume_type="gp3", volume_size=16, encrypted=True),
+            root_block_device=InstanceRootBlockDeviceArgs(volume_type="gp3", volume_size=16, encrypted=True),
             tags={"Name": name},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[firewall], ignore_changes=ignored),
         )

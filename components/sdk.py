@@ -1,41 +1,34 @@
-"""The provider SDKs' classes that this program uses, loaded one module at a time.
-
-`import pulumi_cloudflare` runs an `__init__` that imports every resource of the provider (3.5 s and 165 MB for a
-program that uses seven of them). A provider module imports its package first, so the package is registered here
-unexecuted; its submodules then load alone. Any other name asked of the package still runs the real `__init__`:
-nothing is missing, it is only late. See docs/adr/0002-provider-modules-loaded-alone.md.
-"""
+"""The classes of the Cloudflare, DigitalOcean and AWS SDKs that this program uses, and no more of them."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from typing import TYPE_CHECKING, Any
+from components.deferred import defer_init
 
+for _package in (
+    "pulumi_cloudflare",
+    "pulumi_digitalocean",
+    "pulumi_aws",
+    "pulumi_aws.ec2",
+    "pulumi_aws.ssm",
+    "pulumi_aws.vpc",
+):
+    defer_init(_package)
 
-def _defer_init(name: str) -> None:
-    """Register package `name` with its search path set and its `__init__` not yet run."""
-    spec = importlib.util.find_spec(name)
-    if name in sys.modules or spec is None or spec.loader is None:
-        return
-    loader = spec.loader
-    package = importlib.util.module_from_spec(spec)
-
-    def on_missing(attribute: str) -> Any:
-        if importlib.util.find_spec(f"{name}.{attribute}") is not None:
-            raise AttributeError(attribute)  # a submodule: the import system loads it itself
-        del package.__dict__["__getattr__"]
-        loader.exec_module(package)
-        return getattr(package, attribute)
-
-    package.__dict__["__getattr__"] = on_missing
-    sys.modules[name] = package
-
-
-if not TYPE_CHECKING:
-    for _name in ("pulumi_cloudflare", "pulumi_digitalocean"):
-        _defer_init(_name)
-
+from pulumi_aws.ec2._inputs import (  # noqa: E402
+    GetSubnetsFilterArgs,
+    InstanceMetadataOptionsArgs,
+    InstanceRootBlockDeviceArgs,
+)
+from pulumi_aws.ec2.get_subnet import get_subnet  # noqa: E402
+from pulumi_aws.ec2.get_subnets import get_subnets  # noqa: E402
+from pulumi_aws.ec2.get_vpc import get_vpc  # noqa: E402
+from pulumi_aws.ec2.instance import Instance  # noqa: E402
+from pulumi_aws.ec2.key_pair import KeyPair  # noqa: E402
+from pulumi_aws.ec2.security_group import SecurityGroup  # noqa: E402
+from pulumi_aws.provider import Provider as AwsProvider  # noqa: E402
+from pulumi_aws.ssm.get_parameter import get_parameter  # noqa: E402
+from pulumi_aws.vpc.security_group_egress_rule import SecurityGroupEgressRule  # noqa: E402
+from pulumi_aws.vpc.security_group_ingress_rule import SecurityGroupIngressRule  # noqa: E402
 from pulumi_cloudflare._inputs import GetZoneFilterArgs  # noqa: E402
 from pulumi_cloudflare.authenticated_origin_pulls_certificate import (  # noqa: E402
     AuthenticatedOriginPullsCertificate,
@@ -55,16 +48,29 @@ from pulumi_digitalocean.tag import Tag  # noqa: E402
 __all__ = [
     "AuthenticatedOriginPullsCertificate",
     "AuthenticatedOriginPullsSettings",
+    "AwsProvider",
     "DnsRecord",
     "Droplet",
     "Firewall",
     "FirewallInboundRuleArgs",
     "FirewallOutboundRuleArgs",
+    "GetSubnetsFilterArgs",
     "GetZoneFilterArgs",
+    "Instance",
+    "InstanceMetadataOptionsArgs",
+    "InstanceRootBlockDeviceArgs",
+    "KeyPair",
     "OriginCaCertificate",
+    "SecurityGroup",
+    "SecurityGroupEgressRule",
+    "SecurityGroupIngressRule",
     "SshKey",
     "Tag",
     "ZoneSetting",
     "get_ip_ranges",
+    "get_parameter",
+    "get_subnet",
+    "get_subnets",
+    "get_vpc",
     "get_zone",
 ]

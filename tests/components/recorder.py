@@ -65,8 +65,8 @@ class Recorder(pulumi.runtime.Mocks):
         self.resources.append(Registered(args.typ, args.name, dict(args.inputs), custom))
         return f"{args.name}-id", {**args.inputs, **_COMPUTED.get(args.typ, {})}
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {**_CALLS[args.token], **self.answers.get(args.token, {})}
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        return {**_CALLS[args.token], **self.answers.get(args.token, {})}, None
 
     def of(self, type_: str) -> list[Registered]:
         """All resources of one type, in order."""

@@ -1,0 +1,36 @@
+# Both commands do all the set-up they need; see README.md.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+STACK ?= dev
+# The provider SDKs are compiled once, not on every run.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help rehearse unit lint test format lock docs
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+rehearse: ## Run the stack (STACK=dev) on the stand-in cloud, check it, leave it up
+	@./rehearse up --check --stack $(STACK)
+
+unit: ## Lint, types and the tests that need no machine
+	@./setup
+	@$(MAKE) --no-print-directory lint
+	$(PYTHON) -m pytest -n auto -m "not machines"
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m basedpyright --warnings
+
+test: unit ## Everything: unit, then real machines on the stand-in cloud
+	@./setup --machines
+	$(PYTHON) -m pytest -m machines
+
+format:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+lock: ## Compile requirements.lock from pyproject.toml
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras \
+	    --no-emit-index-url --no-emit-find-links --no-header pyproject.toml --output-file requirements.lock

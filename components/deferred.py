@@ -1,0 +1,32 @@
+"""Loading single modules of a provider SDK without the rest of it.
+
+`import pulumi_cloudflare` runs an `__init__` that imports every resource of the provider (3.5 s and 165 MB for a
+program that uses seven of them). A provider module imports its package first, so the package is registered here
+unexecuted; its submodules then load alone. Any other name asked of the package still runs the real `__init__`:
+nothing is missing, it is only late. See docs/adr/0002-provider-modules-loaded-alone.md.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Any
+
+
+def defer_init(name: str) -> None:
+    """Register package `name` with its search path set and its `__init__` not yet run."""
+    spec = importlib.util.find_spec(name)
+    if name in sys.modules or spec is None or spec.loader is None:
+        return
+    loader = spec.loader
+    package = importlib.util.module_from_spec(spec)
+
+    def on_missing(attribute: str) -> Any:
+        if importlib.util.find_spec(f"{name}.{attribute}") is not None:
+            raise AttributeError(attribute)  # a submodule: the import system loads it itself
+        del package.__dict__["__getattr__"]
+        loader.exec_module(package)
+        return getattr(package, attribute)
+
+    package.__dict__["__getattr__"] = on_missing
+    sys.modules[name] = package

@@ -1,0 +1,206 @@
+"""`rehearse up|preview|check|status|logs|ssh|visit|destroy`: one stack, on the stand-in cloud."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rehearsal import checks, stackfile
+from rehearsal.cloud import machine
+from rehearsal.engine import EngineError, Result, display
+from rehearsal.rehearsal import PROJECT, NotUp, Rehearsal
+
+_MARK = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]–[/]"}
+
+
+class Report:
+    """What the person or the program at the other end reads: progress on stderr, the result on stdout."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.out = Console()
+        self.err = Console(stderr=True, highlight=False)
+        self._started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """One line of progress."""
+        self.err.print(f"[dim]{time.monotonic() - self._started:6.1f}s[/] {text}", markup=True)
+
+    def step(self, event: Any) -> None:
+        """One line for what the engine is doing."""
+        line = display.event_line(event)
+        if line:
+            self.say(line)
+
+    def result(self, document: dict[str, Any], show: Callable[[], None]) -> None:
+        """The result: one JSON document, or what `show` prints."""
+        if self.as_json:
+            print(json.dumps(document, indent=2, default=str))
+        else:
+            show()
+
+    def changes(self, result: Result) -> int:
+        """A run's steps, messages and outputs; its exit code."""
+        self.result(result.as_json(), lambda: display.show(result, self.out))
+        return 0 if result.ok else 1
+
+    def outcomes(self, outcomes: Sequence[checks.Outcome]) -> int:
+        """The table of checks; its exit code."""
+        failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+
+        def show() -> None:
+            table = Table(box=None, pad_edge=False)
+            for heading in ("", "check", "what was seen", "s"):
+                table.add_column(heading, justify="right" if heading == "s" else "left", overflow="fold")
+            for outcome in outcomes:
+                table.add_row(
+                    _MARK[outcome.status],
+                    f"{outcome.number} {outcome.title}",
+                    outcome.detail,
+                    f"{outcome.seconds:.1f}",
+                )
+            self.out.print(table)
+            skipped = sum(outcome.status == "skipped" for outcome in outcomes)
+            passed = len(outcomes) - len(failed) - skipped
+            self.out.print(f"{passed} passed, {len(failed)} failed, {skipped} not run")
+
+        self.result({"checks": [dataclasses.asdict(outcome) for outcome in outcomes]}, show)
+        return 1 if failed else 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; the exit code says whether it worked (2: it could not be tried)."""
+    arguments = _parser().parse_args(argv)
+    report = Report(arguments.json)
+    try:
+        problems = machine.preflight()
+        if problems:
+            raise stackfile.StackFileError("the rehearsal can't run here:\n" + "\n".join(f"- {p}" for p in problems))
+        stack = stackfile.load(stackfile.find(PROJECT, arguments.stack))
+        for name in stack.substituted:
+            report.say(f"{name} is encrypted for another key: a random value stands in for it")
+        return arguments.run(Rehearsal(stack, report.say, report.step), report, arguments)
+    except (stackfile.StackFileError, NotUp, EngineError) as error:
+        report.err.print(f"[red]rehearse:[/] {error}", markup=True)
+        return 2
+    except KeyboardInterrupt:
+        report.err.print("rehearse: interrupted; run it again to finish, or `./rehearse destroy`")
+        return 130
+
+
+def _up(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
+    rehearsal.prepare()
+    code = report.changes(rehearsal.up())
+    if code == 0 and arguments.check:
+        code = _check(rehearsal, report, arguments)
+    if code == 0 and not report.as_json:
+        _say_where(rehearsal, report, arguments.stack)
+    return code
+
+
+def _preview(rehearsal: Rehearsal, report: Report, _: argparse.Namespace) -> int:
+    rehearsal.prepare()
+    return report.changes(rehearsal.preview())
+
+
+def _check(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
+    rehearsal.require()
+    depth = "full" if getattr(arguments, "full", False) else "quick"
+    only = [int(number) for number in getattr(arguments, "only", None) or []] or None
+    report.say(f"checking ({depth})")
+
+    def listener(outcome: checks.Outcome) -> None:
+        report.say(f"{_MARK[outcome.status]} {outcome.number} {outcome.title}")
+
+    return report.outcomes(checks.run(rehearsal, depth=depth, only=only, listener=listener))
+
+
+def _status(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
+    rehearsal.require()
+    outputs = rehearsal.engine.outputs()
+    seen = rehearsal.on_host("sudo origin status --json; sudo release status --json")
+    document = {"outputs": outputs, "machines": machine.states(rehearsal.world)}
+    document["host"] = [json.loads(line) for line in seen.stdout.splitlines()] if seen.returncode == 0 else seen.stderr
+    report.result(document, lambda: report.out.print_json(data=document, default=str))
+    return 0 if seen.returncode == 0 else 1
+
+
+def _logs(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> int:
+    return _login(rehearsal, ["sudo", "journalctl", "--no-pager", "-n", str(arguments.lines), "-u", "app@*", "-u", "caddy"])
+
+
+def _ssh(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> int:
+    return _login(rehearsal, arguments.command)
+
+
+def _login(rehearsal: Rehearsal, command: Sequence[str]) -> int:
+    import subprocess
+
+    rehearsal.require()
+    with rehearsal.ssh() as login:
+        terminal = ["-t"] if not command and sys.stdin.isatty() else []
+        return subprocess.run([*login[:-1], *terminal, login[-1], *command]).returncode
+
+
+def _visit(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> int:
+    rehearsal.require()
+    url = arguments.url
+    if not url.startswith("http"):
+        url = rehearsal.outputs()["url"].rstrip("/") + "/" + url.lstrip("/")
+    seen = rehearsal.at("visitor", ["curl", "--silent", "--show-error", "--cacert", str(rehearsal.public_ca), url])
+    sys.stdout.write(seen.stdout)
+    sys.stderr.write(seen.stderr)
+    return seen.returncode
+
+
+def _destroy(rehearsal: Rehearsal, report: Report, _: argparse.Namespace) -> int:
+    if not rehearsal.exists:
+        report.say(f"nothing of stack {rehearsal.stack.stack} is standing")
+        return 0
+    return report.changes(rehearsal.destroy())
+
+
+def _say_where(rehearsal: Rehearsal, report: Report, stack: str) -> None:
+    option = "" if stack == "dev" else f" --stack {stack}"
+    report.out.print(
+        f"\n{rehearsal.outputs()['url']} is up, on a network of its own.\n"
+        f"  visit it      ./rehearse visit{option} /\n"
+        f"  look inside   ./rehearse ssh{option}    ./rehearse logs{option}    ./rehearse status{option}\n"
+        f"  check it      ./rehearse check{option} --full\n"
+        f"  take it down  ./rehearse destroy{option}",
+        highlight=False,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rehearse", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--stack", default=os.environ.get("REHEARSAL_STACK", "dev"), help="a stack's name, or the path of its file")
+        sub.add_argument("--json", action="store_true", help="print one JSON document, for programs")
+        sub.set_defaults(run=run)
+        return sub
+
+    up = command("up", _up, "create or update the stack on the stand-in cloud")
+    up.add_argument("--check", action="store_true", help="then run the quick checks")
+    command("preview", _preview, "show what `up` would change, and change nothing")
+    check = command("check", _check, "prove what the stack promises")
+    check.add_argument("--full", action="store_true", help="also what takes minutes or worlds of its own")
+    check.add_argument("--only", nargs="+", metavar="N", help="only the checks of these numbers")
+    command("status", _status, "what stands, and what is live")
+    command("logs", _logs, "the app's and the proxy's journal").add_argument("--lines", type=int, default=100)
+    command("ssh", _ssh, "log in to the host from the operator's place").add_argument("command", nargs="*")
+    command("visit", _visit, "fetch a page as a visitor").add_argument("url", nargs="?", default="/")
+    command("destroy", _destroy, "take everything down; nothing is left")
+    return parser

@@ -1,0 +1,177 @@
+"""One rehearsed stack: the program, the embedded engine and the stand-in cloud it runs against."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rehearsal import providers
+from rehearsal.cloud import authorities, edge, image, machine, mirror, network
+from rehearsal.cloud.world import World
+from rehearsal.engine import Engine, Result
+from rehearsal.stackfile import StackFile
+
+PROJECT = Path(__file__).parent.parent
+_OPERATOR = "198.18.67.10"
+
+# Accepted by the stand-in clouds only.
+CREDENTIALS = {
+    "CLOUDFLARE_API_TOKEN": "rehearsal",
+    "DIGITALOCEAN_TOKEN": "rehearsal",
+    "AWS_ACCESS_KEY_ID": "rehearsal",
+    "AWS_SECRET_ACCESS_KEY": "rehearsal",
+    "OPERATOR_ADDRESS": _OPERATOR,
+}
+
+
+def home() -> Path:
+    """Where the worlds of this checkout live."""
+    return Path(os.environ.get("REHEARSAL_HOME") or PROJECT / ".rehearsal")
+
+
+def cache() -> Path:
+    """What all checkouts share: the machine image and packages."""
+    return Path(os.environ.get("REHEARSAL_CACHE") or "/var/cache/flask-origin")
+
+
+class NotUp(Exception):
+    """A command needs a stack that is up, and it isn't."""
+
+
+class Rehearsal:
+    """A stack on its stand-in cloud. Every method may be called again after a crash of the one before."""
+
+    def __init__(self, stack: StackFile, say: Callable[[str], None], listener: Callable[[Any], None]) -> None:
+        self.stack = stack
+        self.say = say
+        self.world = World(home() / stack.stack)
+        self.engine = Engine(
+            self.world.root / "engine",
+            "flask-origin",
+            stack.stack,
+            providers.resources(self.world),
+            providers.functions(self.world),
+            listener,
+        )
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything of this stack may be standing."""
+        return self.world.root.exists()
+
+    @property
+    def public_ca(self) -> Path:
+        """The CA (PEM file) that visitors trust for the edge's certificates."""
+        return authorities.ensure(self.world).public_ca
+
+    def require(self) -> None:
+        """Bring back what a reboot of this machine took down; raises NotUp when the stack was never brought up."""
+        if not (self.exists and self.engine.outputs()):
+            raise NotUp(f"stack {self.stack.stack} is not up; run `./rehearse up --stack {self.stack.stack}` first")
+
+    def prepare(self) -> None:
+        """Bring up what stands before any program runs: image, packages, networks, an account with the zone."""
+        image.ensure(cache(), self.say)
+        mirror.ensure(self.world, cache())
+        network.ensure(self.world)
+        providers.seed_zone(self.world, str(self.stack.section("site").get("zone", "")))
+        machine.resume(self.world)
+        edge.apply(self.world)
+
+    def up(self, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Result:
+        """Run the program for real; `changes` overlays settings, section by section."""
+        with _credentials():
+            return self.engine.up(PROJECT, *self._config(changes))
+
+    def preview(self, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Result:
+        """Say what `up` would do, and do none of it."""
+        with _credentials():
+            return self.engine.preview(PROJECT, *self._config(changes))
+
+    def destroy(self) -> Result:
+        """Take down what the program made, then the world itself."""
+        with _credentials():
+            result = self.engine.destroy()
+        if result.ok:
+            self.remove()
+        return result
+
+    def remove(self) -> None:
+        """Take down the world whatever state it is in; nothing of it is left."""
+        machine.remove_all(self.world)
+        edge.stop(self.world)
+        network.remove(self.world)
+        mirror.stop(self.world)
+        shutil.rmtree(self.world.root, ignore_errors=True)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets shown: for the rehearsal's own use, not for printing."""
+        return self.engine.outputs(show_secrets=True)
+
+    @contextlib.contextmanager
+    def ssh(self) -> Iterator[list[str]]:
+        """The command that logs in as `deploy` from the operator's place; the key exists only meanwhile."""
+        outputs = self.outputs()
+        with _private_folder(self.world.root) as folder:
+            key, known = folder / "key", folder / "known_hosts"
+            key.touch(mode=0o600)
+            key.write_text(outputs["deploy_key"])
+            known.write_text(f"{outputs['ipv4']} {outputs['host_key']}\n")
+            options = ["-o", f"UserKnownHostsFile={known}", "-o", "ConnectTimeout=10", "-o", "IdentitiesOnly=yes"]
+            yield [
+                *("ip", "netns", "exec", self.world.namespace("operator")),
+                *("ssh", "-i", str(key), "-o", "LogLevel=ERROR", "-o", "StrictHostKeyChecking=yes", *options),
+                f"deploy@{outputs['ipv4']}",
+            ]
+
+    def on_host(self, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run one shell command on the host as `deploy`, captured, bounded to a minute unless told."""
+        with self.ssh() as login:
+            return subprocess.run(
+                [*login, command], **{"text": True, "capture_output": True, "timeout": 60, **options}
+            )
+
+    def at(self, place: str, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command from one of the places to stand."""
+        return network.exec_in(
+            self.world, place, list(argv), **{"text": True, "capture_output": True, "timeout": 60, **options}
+        )
+
+    def _config(
+        self, changes: Mapping[str, Mapping[str, Any]] | None
+    ) -> tuple[dict[str, str], frozenset[str]]:
+        config = dict(self.stack.config)
+        for section, values in (changes or {}).items():
+            config[f"flask-origin:{section}"] = json.dumps({**self.stack.section(section), **values})
+        return config, self.stack.secret_keys
+
+
+@contextlib.contextmanager
+def _credentials() -> Iterator[None]:
+    """The stand-in's credentials in the environment, and the operator's real ones out of it."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("AWS_", "CLOUDFLARE_", "DIGITALOCEAN_"))]:
+        if name != "AWS_CA_BUNDLE":
+            del os.environ[name]
+    os.environ.update(CREDENTIALS)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _private_folder(parent: Path) -> Iterator[Path]:
+    folder = parent / f"ssh-{os.getpid()}-{os.urandom(4).hex()}"
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

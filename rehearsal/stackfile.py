@@ -1,0 +1,125 @@
+"""Reading a stack's `Pulumi.<stack>.yaml` as the CLI would, without the CLI."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+
+class StackFileError(ValueError):
+    """The stack file can't be used; the text says which file, what is wrong and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackFile:
+    """One stack's configuration in the shape in which a program receives it.
+
+    `config` maps "project:key" to text, objects being JSON; `secret_keys` are those that hold a secret anywhere.
+    `substituted` names the secrets that could not be decrypted here and were replaced by random text.
+    """
+
+    path: Path
+    stack: str
+    config: Mapping[str, str]
+    secret_keys: frozenset[str]
+    substituted: tuple[str, ...]
+
+    def section(self, name: str) -> dict[str, Any]:
+        """One of this project's object settings, decoded; empty when it is not written."""
+        return json.loads(self.config.get(f"flask-origin:{name}", "{}"))
+
+
+def find(project: Path, wanted: str) -> Path:
+    """The stack file that `wanted` means: a path to one, or the name of a stack of `project`."""
+    given = Path(wanted)
+    path = given if given.suffix == ".yaml" else project / f"Pulumi.{wanted}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.name.split(".")[1] for p in project.glob("Pulumi.*.yaml"))) or "none"
+        raise StackFileError(f"--stack {wanted}: there is no {path}; stacks here: {known}")
+    if not (path.name.startswith("Pulumi.") and path.name.count(".") == 2):
+        raise StackFileError(f"--stack {wanted}: a stack file is named Pulumi.<stack>.yaml, not {path.name}")
+    return path.resolve()
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> StackFile:
+    """Read `path`; encrypted values are decrypted with PULUMI_CONFIG_PASSPHRASE[_FILE] where that is set.
+
+    Raises StackFileError for a file that is not YAML of that form, or a passphrase that does not fit.
+    """
+    try:
+        document = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise StackFileError(f"{path.name}: not YAML: {error}") from None
+    config = document.get("config", {}) if isinstance(document, dict) else None
+    if not isinstance(config, dict):
+        raise StackFileError(f"{path.name}: needs a mapping `config:` of `project:key` to value")
+    decrypt = _decrypter(document.get("encryptionsalt"), environ, path.name)
+    substituted: list[str] = []
+    secret_keys: set[str] = set()
+    values: dict[str, str] = {}
+    for name, written in config.items():
+        key = str(name) if ":" in str(name) else f"flask-origin:{name}"
+
+        def reveal(place: str, ciphertext: str, key: str = key) -> str:
+            secret_keys.add(key)
+            if decrypt is not None:
+                return decrypt(ciphertext)
+            substituted.append(place)
+            return secrets.token_urlsafe(48)
+
+        value = _revealed(written, key, reveal)
+        values[key] = value if isinstance(value, str) else json.dumps(value)
+    return StackFile(
+        path=path,
+        stack=path.name.split(".")[1],
+        config=values,
+        secret_keys=frozenset(secret_keys),
+        substituted=tuple(substituted),
+    )
+
+
+def _revealed(value: Any, place: str, reveal: Callable[[str, str], str]) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"secure"}:
+            return reveal(place, str(value["secure"]))
+        return {name: _revealed(inner, f"{place}.{name}", reveal) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_revealed(inner, f"{place}[{index}]", reveal) for index, inner in enumerate(value)]
+    return value
+
+
+def _decrypter(salt: object, environ: Mapping[str, str], name: str) -> Callable[[str], str] | None:
+    """Pulumi's passphrase scheme: AES-256-GCM, key by PBKDF2-SHA256 with 1,000,000 rounds.
+
+    https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/config/crypt.go
+    """
+    passphrase = environ.get("PULUMI_CONFIG_PASSPHRASE")
+    if passphrase is None and environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        passphrase = Path(environ["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text().strip()
+    if passphrase is None or not isinstance(salt, str):
+        return None
+    version, encoded, check = salt.split(":", 2)
+    if version != "v1":
+        raise StackFileError(f"{name}: encryptionsalt of version {version!r} is not known here, only v1")
+    cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), base64.b64decode(encoded), 1_000_000, 32))
+
+    def decrypt(ciphertext: str) -> str:
+        _, nonce, sealed = ciphertext.split(":")
+        try:
+            return cipher.decrypt(base64.b64decode(nonce), base64.b64decode(sealed), None).decode()
+        except InvalidTag:
+            raise StackFileError(f"{name}: PULUMI_CONFIG_PASSPHRASE is not this stack's passphrase") from None
+
+    decrypt(check)
+    return decrypt
