@@ -1,0 +1,140 @@
+"""The embedded engine: a Pulumi program's life without the CLI."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from rehearsal.providers.base import Function, Props, Resource
+
+from . import program
+from .deployment import Deployment, urn_of
+from .execution import Execution, Failed
+from .monitor import Messages, Monitor
+from .state import State, StateLocked, locked
+from .steps import Event, Problem, Result
+from .values import masked, plain
+
+Command = Literal["preview", "up", "destroy", "refresh"]
+
+
+class Engine:
+    """One stack of one project: its state lives in `home`, its providers' handlers are given.
+
+    `listener` hears every event, from any thread, one at a time. At most `parallel` providers work side by side.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        project: str,
+        stack: str,
+        resources: Mapping[str, Resource],
+        functions: Mapping[str, Function],
+        listener: Callable[[Event], None] = lambda event: None,
+        *,
+        parallel: int = 16,
+    ) -> None:
+        self._path = Path(home) / "state.json"
+        self._project = project
+        self._stack = stack
+        self._resources = resources
+        self._functions = functions
+        self._listener = listener
+        self._parallel = parallel
+
+    def preview(
+        self, program_dir: Path, config: Mapping[str, Any] | None = None, secret_keys: Collection[str] = ()
+    ) -> Result:
+        """What `up` would do. Writes nothing, and locks nobody out."""
+        return self._run("preview", program_dir, config or {}, secret_keys)
+
+    def up(
+        self, program_dir: Path, config: Mapping[str, Any] | None = None, secret_keys: Collection[str] = ()
+    ) -> Result:
+        """Makes it so. `config` holds "project:key" to text (or what JSON makes a text of)."""
+        return self._run("up", program_dir, config or {}, secret_keys)
+
+    def destroy(self) -> Result:
+        """Deletes all that the state knows, without asking the program."""
+        return self._session("destroy", lambda execution: execution.delete_all(execution.state.records))
+
+    def refresh(self) -> Result:
+        """Reads all that the state knows, without asking the program."""
+
+        def read_all(execution: Execution) -> None:
+            for record in execution.state.records:
+                if record.custom:
+                    with execution.reporting(record.urn):
+                        execution.refresh(record)
+
+        return self._session("refresh", read_all)
+
+    def outputs(self, *, show_secrets: bool = False) -> Props:
+        """The stack's, as of the last `up`. Raises StateLocked."""
+        outputs = self._outputs(self._open(read_only=True))
+        return plain(outputs) if show_secrets else masked(outputs)
+
+    def state(self) -> list[dict[str, Any]]:
+        """All records, masked. Raises StateLocked."""
+        return [masked(asdict(record)) for record in self._open(read_only=True).records]
+
+    def _run(self, command: Command, folder: Path, config: Mapping[str, Any], secret_keys: Collection[str]) -> Result:
+        def run_program(execution: Execution) -> None:
+            for key in secret_keys:
+                execution.redact.learn(config.get(key), secret=True)
+            deployment = Deployment(execution, self._functions)
+            try:
+                program.run(
+                    Path(folder).resolve(),
+                    monitor=Monitor(execution, deployment, project=self._project, stack=self._stack),
+                    messages=Messages(execution),
+                    project=self._project,
+                    stack=self._stack,
+                    config=config,
+                    secret_keys=secret_keys,
+                    dry_run=execution.dry_run,
+                    # One at a time, so that a preview reads the same every time.
+                    parallel=1 if execution.dry_run else self._parallel,
+                    interrupted=lambda: execution.fail("interrupted"),
+                )
+            except program.ProgramError as error:
+                execution.fail(str(error))
+
+        return self._session(command, run_program)
+
+    def _session(self, command: Command, work: Callable[[Execution], None]) -> Result:
+        began, looking = time.monotonic(), command == "preview"
+        execution, outputs = None, {}
+        errors: list[Problem] = []
+        try:
+            with contextlib.nullcontext() if looking else locked(self._path.with_suffix(".lock")):
+                state = self._open(read_only=looking)
+                execution = Execution(state=state, resources=self._resources, listener=self._listener, dry_run=looking)
+                with contextlib.suppress(Failed):
+                    execution.recover()
+                    work(execution)
+                outputs = masked(self._outputs(state))
+        except StateLocked as error:
+            errors.append(Problem(str(error)))
+            self._listener(Event(kind="error", text=str(error)))
+        return Result(
+            command=command,
+            steps=tuple(execution.steps) if execution else (),
+            outputs=outputs,
+            errors=(*errors, *(execution.errors if execution else ())),
+            warnings=tuple(execution.warnings) if execution else (),
+            duration=time.monotonic() - began,
+        )
+
+    def _open(self, *, read_only: bool) -> State:
+        return State(self._path, read_only=read_only)
+
+    def _outputs(self, state: State) -> Props:
+        stack = f"{self._project}-{self._stack}"
+        record = state.find(urn_of(self._stack, self._project, "", "pulumi:pulumi:Stack", stack))
+        return record.outputs if record else {}
