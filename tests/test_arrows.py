@@ -1,0 +1,62 @@
+"""The direction of the imports: program → components → provisioning; the rehearsal stands outside."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SETTINGS = {"settings", "fields", "problems", "credentials"}
+OURS = {"components", "provisioning", "rehearsal", "tests", *SETTINGS}
+
+ALLOWED = {
+    "components": {"components", "provisioning"},
+    "provisioning": {"provisioning"},
+    "rehearsal": {"rehearsal", "provisioning"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level packages that a module imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_imports_only_what_it_may(package: str) -> None:
+    modules = sorted((ROOT / package).rglob("*.py"))
+    assert modules
+    for module in modules:
+        assert imported(module) & OURS <= ALLOWED[package], module.relative_to(ROOT)
+
+
+def test_provisioning_knows_nothing_of_pulumi() -> None:
+    for module in (ROOT / "provisioning").rglob("*.py"):
+        assert not {name for name in imported(module) if name.startswith("pulumi")}, module.relative_to(ROOT)
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_settings_know_nothing_but_each_other(name: str) -> None:
+    assert imported(ROOT / f"{name}.py") & OURS <= SETTINGS
+    assert not {module for module in imported(ROOT / f"{name}.py") if module.startswith("pulumi")}
+
+
+def test_only_the_program_reads_configuration_and_exports() -> None:
+    for package in ("components", "provisioning"):
+        for module in (ROOT / package).rglob("*.py"):
+            text = module.read_text()
+            assert "pulumi.Config" not in text, module.relative_to(ROOT)
+            assert "pulumi.export" not in text, module.relative_to(ROOT)
+
+
+def test_the_program_knows_nothing_of_the_rehearsal() -> None:
+    programs = [ROOT / "__main__.py", *(ROOT / f"{name}.py" for name in SETTINGS)]
+    for module in [*programs, *(ROOT / "components").rglob("*.py"), *(ROOT / "provisioning").rglob("*.py")]:
+        assert "rehears" not in module.read_text().lower(), module.relative_to(ROOT)
