@@ -43,8 +43,8 @@ def _text(value: object) -> str:
         raise Refused(f"{shown(value)} is not text", do="write it in quotes")
     if not value.strip():
         raise Refused("is empty", do="write a value or remove the line")
-    if any(not c.isprintable() for c in value):
-        raise Refused(f"{shown(value)} holds a control character", do="retype it as one plain line")
+    if not value.isprintable():
+        raise Refused("holds a control character", do="retype it as one plain line")
     return value
 
 
@@ -127,17 +127,15 @@ def operator_range(value: object) -> str:
     return str(network)
 
 
-OperatorRange = Annotated[
-    str,
-    BeforeValidator(operator_range),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "title": "address, range or `current`",
-            "pattern": r"^(current|[0-9A-Fa-f.:]+(/[0-9]{1,3})?)$",
-        }
-    ),
-]
+_RANGE_SCHEMA = {"type": "string", "title": "range", "pattern": r"^(current|[0-9A-Fa-f.:]+(/[0-9.]+)?)$"}
+OperatorRange = Annotated[str, BeforeValidator(operator_range), WithJsonSchema(_RANGE_SCHEMA)]
+
+
+def _operator_ranges(value: object) -> object:
+    if value in ([], ()):
+        raise Refused("is empty: nobody could set the machine up", do=f"write your own address, or {CURRENT}")
+    return (CURRENT,) if value == CURRENT else value
+
 
 # ---- keys ----
 
@@ -161,15 +159,17 @@ def ssh_public_key(value: object) -> str:
     from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
     allowed = "one line of a .pub file, like ssh-ed25519 AAAA… me@laptop"
-    if isinstance(value, str) and "PRIVATE KEY" in value:
+    if not isinstance(value, str):
+        raise Refused("is not text", allowed=allowed)
+    if "PRIVATE KEY" in value:
         raise Refused(
             "is a private key",
             allowed=allowed,
             do="replace that key, it is no secret any more; write the .pub file's line",
         )
-    if isinstance(value, str) and len(value.strip().splitlines()) > 1:
+    if len(value.strip().splitlines()) > 1:
         raise Refused("is more than one line", allowed=allowed, do="write each key as its own item")
-    text = _text(value.strip() if isinstance(value, str) else value)
+    text = _text(value.strip())
     kind, _, rest = text.partition(" ")
     if kind.startswith(("/", "~", ".")) or kind.endswith(".pub"):
         raise Refused(f"{shown(value)} is a file's name", allowed=allowed, do="write what the file says")
@@ -191,7 +191,7 @@ def ssh_public_key(value: object) -> str:
 SshPublicKey = Annotated[
     str,
     BeforeValidator(ssh_public_key),
-    WithJsonSchema({"type": "string", "title": "OpenSSH public key", "pattern": r"^\s*(ssh|ecdsa|sk)-"}),
+    WithJsonSchema({"type": "string", "title": "public key", "pattern": r"^\s*(ssh|ecdsa|sk)-"}),
 ]
 
 # ---- the app ----
@@ -204,9 +204,9 @@ def entrypoint(value: object) -> str:
     """Where the WSGI callable is: `module:name`, or `module:factory()` to call for it. Raises Refused."""
     text = _text(value)
     allowed = "module:app, package.module:app or module:create_app()"
-    if _ENTRYPOINT.fullmatch(text):
-        return text
     module, colon, name = text.partition(":")
+    if _ENTRYPOINT.fullmatch(text) and not module.endswith(".py"):
+        return text
     if not colon:
         raise Refused(
             f"{shown(value)} names no callable",
@@ -475,4 +475,16 @@ def _counted(values: Iterable[Any]) -> Iterable[tuple[Any, int]]:
     return ((value, seen.count(value)) for value in seen)
 
 
-Listed = Annotated[tuple[Item, ...], BeforeValidator(_listed), AfterValidator(_distinct), Field(max_length=16)]
+Listed = Annotated[tuple[Item, ...], Field(max_length=16), BeforeValidator(_listed), AfterValidator(_distinct)]
+
+# One range or more; the word `current` may stand alone.
+OperatorRanges = Annotated[
+    Listed[OperatorRange],
+    BeforeValidator(_operator_ranges),
+    WithJsonSchema(
+        {
+            "title": "`current`, or a list of ranges",
+            "anyOf": [{"const": CURRENT}, {"type": "array", "items": _RANGE_SCHEMA, "minItems": 1, "maxItems": 16}],
+        }
+    ),
+]

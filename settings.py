@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -26,7 +25,6 @@ from pydantic import field_validator as validates
 import problems
 from credentials import check_secret_key, check_secrets, missing_credentials
 from fields import (
-    CURRENT,
     Command,
     Entrypoint,
     EnvironmentName,
@@ -34,7 +32,7 @@ from fields import (
     Folder,
     Hostname,
     Listed,
-    OperatorRange,
+    OperatorRanges,
     Pattern,
     Refused,
     Size,
@@ -214,17 +212,10 @@ class Ec2(Section):
         return value
 
 
-def _some(value: object) -> object:
-    if value in ([], ()):
-        raise Refused("is empty: nobody could set the machine up", do=f"write your address, or {CURRENT}")
-    return (CURRENT,) if value == CURRENT else value
-
-
 class Operator(Section):
     """Who may reach the machine by SSH (as user `deploy`, by key only)."""
 
-    ranges: Annotated[Listed[OperatorRange], BeforeValidator(_some)] = Field(
-        json_schema_extra={"minItems": 1},
+    ranges: OperatorRanges = Field(
         description="Addresses and ranges that reach SSH, or `current`: the address that the program is run from, "
         "so that a CI runner can release.",
     )
@@ -269,7 +260,7 @@ class App(Section):
     environment: Annotated[
         Mapping[EnvironmentName, EnvironmentValue], AfterValidator(MappingProxyType), PlainSerializer(dict)
     ] = Field(
-        default=MappingProxyType({}),
+        default_factory=lambda: MappingProxyType({}),
         description="Plain environment variables. Secrets go to `secrets`, and no name may be in both.",
     )
     release_command: Command | None = Field(
