@@ -39,7 +39,7 @@ def cgroup(world: World, name: str = "") -> Path:
 
 def log(world: World, name: str) -> Path:
     """What the process has written."""
-    return world.runtime / f"{name}.log"
+    return world.runtime / f"{name.replace('/', '-')}.log"
 
 
 def start(world: World, name: str, argv: Sequence[str], *, place: str | None = None) -> None:
@@ -47,7 +47,7 @@ def start(world: World, name: str, argv: Sequence[str], *, place: str | None = N
 
     Does nothing if one of that name runs. Its output goes to `log(world, name)`, made anew.
     """
-    with world.lock(f"daemon-{name}"):
+    with world.lock(f"daemon-{name.replace('/', '-')}"):
         if running(world, name):
             return
         group = cgroup(world, name)
@@ -115,9 +115,11 @@ def kill(group: Path, *, timeout: float = 10) -> None:
         if time.monotonic() > deadline:
             raise DaemonFailed(f"processes in {group} can't be killed")
         time.sleep(0.01)
-    for folder, _, _ in os.walk(group, topdown=False):
-        with contextlib.suppress(OSError):  # gone, or a new process came: then it is not ours to remove
-            Path(folder).rmdir()
+    # On a host with the old hierarchies too, systemd-nspawn leaves the same path in the one called "systemd".
+    for root in (group, cgroup_root().with_name("systemd") / group.relative_to(cgroup_root())):
+        for folder, _, _ in os.walk(root, topdown=False):
+            with contextlib.suppress(OSError):  # gone, or a new process came: then it is not ours to remove
+                Path(folder).rmdir()
 
 
 def _kill_once(group: Path) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from rehearsal.cloud import network
 from rehearsal.cloud.world import World
 
 Protocol = Literal["tcp", "udp", "icmp", "any"]
@@ -52,15 +52,15 @@ def apply(world: World, machine_id: str, rules: Rules | None) -> None:
 
 
 def load(world: World) -> None:
-    """Makes the router's rules what the store says, whole or not at all: no packet ever meets half of them."""
+    """Makes the router's rules what the store says, whole or not at all: no packet ever meets half of them.
+
+    Without a router, ground.ensure does it later.
+    """
     with world.lock("firewall"):
+        if world.namespace(network.ROUTER) not in network.existing(world):
+            return
         attached = {id: _rules(stored) for id, stored in world.store.items(COLLECTION).items()}
-        subprocess.run(
-            ["ip", "netns", "exec", world.namespace("inet"), "nft", "-f", "-"],
-            input=ruleset(attached),
-            text=True,
-            check=True,
-        )
+        network.exec_in(world, network.ROUTER, ["nft", "-f", "-"], input=ruleset(attached), text=True, check=True)
 
 
 def device(machine_id: str) -> str:

@@ -31,6 +31,10 @@ EDGE_RANGES_V4 = tuple(f"198.18.{n}.0/24" for n in range(16, 31))
 EDGE_RANGES_V6 = tuple(f"2001:db8:cf{n:02x}::/48" for n in range(7))
 
 
+class NetworkFailed(Exception):
+    """A namespace could not be set up; the message has `ip`'s words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """A place to stand: addresses with prefix length; the router is the first address of each subnet."""
@@ -61,12 +65,8 @@ PLACES = {
 
 def ensure(world: World) -> None:
     """Makes the router and every place, or completes what is there. Takes about a second at first, then less."""
-    from rehearsal.cloud import firewall  # it needs the router's name
-
     with world.lock("network"):
-        namespaces = existing(world)
-        fresh = world.namespace(ROUTER) not in namespaces
-        if fresh:
+        if world.namespace(ROUTER) not in existing(world):
             _add_namespace(world, ROUTER)
         _settings(
             world,
@@ -88,21 +88,50 @@ def ensure(world: World) -> None:
             "route replace blackhole 2001:db8:a0::/48",
         ]
         _ip(world, ROUTER, router_commands)
-        firewall.load(world)
         for place in PLACES.values():
-            if world.namespace(place.name) not in namespaces:
-                _add_namespace(world, place.name)
-            _ip(world, ROUTER, commands_on_router(world, place, device=place.name), force=True)
-            _ip(world, place.name, commands_inside(place))
+            attach(world, place, device=place.name)
             resolver = Path("/etc/netns") / world.namespace(place.name) / "resolv.conf"
             resolver.parent.mkdir(parents=True, exist_ok=True)
             resolver.write_text(resolv_conf())
 
 
+def attach(world: World, place: Place, *, device: str) -> None:
+    """Makes a namespace with a cable to the router, where it is called `device`, or completes what is there."""
+    if world.namespace(place.name) not in existing(world):
+        _add_namespace(world, place.name)
+    cable = ["link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", world.namespace(place.name)]
+    # Fails when the cable is there already; when it failed for another reason, the next step says so.
+    subprocess.run(["ip", "-netns", world.namespace(ROUTER), *cable], check=False, capture_output=True)
+    # nodad: no waiting for an answer from somebody who has the same address.
+    _ip(
+        world,
+        ROUTER,
+        [
+            *(f"address replace {address} dev {device} nodad" for address in place.router_addresses),
+            f"link set {device} up",
+        ],
+    )
+    _ip(
+        world,
+        place.name,
+        [
+            "link set lo up",
+            *(f"address replace {address} dev eth0 nodad" for address in (place.ipv4, place.ipv6) if address),
+            "link set eth0 up",
+            *(f"route replace default via {address.partition('/')[0]}" for address in place.router_addresses),
+        ],
+    )
+
+
+def detach(world: World, name: str) -> None:
+    """Removes a place's or machine's namespace, its cable with it. Already gone is fine."""
+    subprocess.run(["ip", "netns", "delete", world.namespace(name)], check=False, capture_output=True)
+
+
 def remove(world: World) -> None:
     """Removes every namespace of the world, machines' ones too, found by its tag. Already gone is fine."""
     for namespace in existing(world):
-        subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
+        detach(world, namespace.removeprefix(world.namespace("")))
     for folder in Path("/etc/netns").glob(world.namespace("*")):
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
@@ -122,30 +151,6 @@ def existing(world: World) -> set[str]:
 
 def resolv_conf() -> str:
     return "".join(f"nameserver {address}\n" for address in DNS)
-
-
-def commands_on_router(world: World, place: Place, *, device: str) -> list[str]:
-    """`ip -batch` lines, for the router's namespace, that lay a cable to the place's namespace as its eth0.
-
-    The first fails when the cable is there already, so these want `-force`.
-    """
-    return [
-        f"link add {device} type veth peer name eth0 netns {world.namespace(place.name)}",
-        *(f"address replace {address} dev {device} nodad" for address in place.router_addresses),
-        f"link set {device} up",
-    ]
-
-
-def commands_inside(place: Place) -> list[str]:
-    """`ip -batch` lines for the place's own namespace."""
-    addresses = [address for address in (place.ipv4, place.ipv6) if address]
-    gateways = [address.partition("/")[0] for address in place.router_addresses]
-    return [
-        "link set lo up",
-        *(f"address replace {address} dev eth0 nodad" for address in addresses),
-        "link set eth0 up",
-        *(f"route replace default via {gateway}" for gateway in gateways),
-    ]
 
 
 def _add_namespace(world: World, place: str) -> None:
@@ -170,14 +175,13 @@ def _settings(world: World, place: str, settings: dict[str, int]) -> None:
     exec_in(world, place, ["sh", "-ec", "\n".join(lines)], check=True)
 
 
-def _ip(world: World, place: str, commands: Sequence[str], *, force: bool = False) -> None:
-    options = ["-force"] if force else []
+def _ip(world: World, place: str, commands: Sequence[str]) -> None:
     done = subprocess.run(
-        ["ip", "-netns", world.namespace(place), *options, "-batch", "-"],
+        ["ip", "-netns", world.namespace(place), "-batch", "-"],
         input="\n".join(commands) + "\n",
         text=True,
         capture_output=True,
         check=False,
     )
-    if done.returncode and not force:
-        raise RuntimeError(f"{world.namespace(place)}: {done.stderr.strip()}")
+    if done.returncode:
+        raise NetworkFailed(f"{world.namespace(place)}: {done.stderr.strip()}")
