@@ -67,14 +67,14 @@ class Deployment:
 
     def register(self, goal: Goal) -> Record:
         """Brings a resource about. In a preview outputs may be UNKNOWN, and a new one's id is empty."""
-        self._do.redact.learn(goal.record.inputs)
-        with self._do.reporting(goal.record.urn):
+        self._do.run.redact.learn(goal.record.inputs)
+        with self._do.run.reporting(goal.record.urn):
             old = self._claim(goal)
             return self._custom(goal, old) if goal.record.custom else self._component(goal.record, old)
 
     def read(self, record: Record, id: str | Unknown) -> Record:
         """Looks up a resource that is none of ours."""
-        with self._do.reporting(record.urn):
+        with self._do.run.reporting(record.urn):
             return self._do.read(record, id, self._claim(Goal(record=record)))
 
     def invoke(self, token: str, args: Props) -> Props:
@@ -85,8 +85,8 @@ class Deployment:
 
     def record_outputs(self, urn: str, outputs: Props) -> None:
         """A component's own outputs; the stack's are the program's exports."""
-        self._do.redact.learn(outputs)
-        with self._do.reporting(urn):
+        self._do.run.redact.learn(outputs)
+        with self._do.run.reporting(urn):
             record = self._state.find(urn)
             if record is None:
                 raise Unsupported("outputs of a resource that was not registered")
@@ -144,7 +144,7 @@ class Deployment:
     def _custom(self, goal: Goal, old: Record | None) -> Record:
         wanted = goal.record
         if wanted.import_id and (old is None or old.external or wanted.import_id != (old.import_id or old.id)):
-            old = self._do.read(self._do.checked(wanted), wanted.import_id, old, "import")
+            old = self._do.take_over(self._do.checked(wanted), wanted.import_id, old)
         if old is None or old.external:
             record = self._do.checked(wanted)
             op = "replace" if wanted.urn in self._cleared else "create"

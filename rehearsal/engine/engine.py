@@ -13,10 +13,11 @@ from rehearsal.providers.base import Function, Props, Resource
 
 from . import program
 from .deployment import Deployment, urn_of
-from .execution import Execution, Failed
+from .execution import Execution
 from .monitor import Messages, Monitor
+from .run import Failed, Run
 from .state import State, StateLocked, locked
-from .steps import Event, Problem, Result
+from .steps import Event, Result
 from .values import masked, plain
 
 Command = Literal["preview", "up", "destroy", "refresh"]
@@ -69,7 +70,7 @@ class Engine:
         def read_all(execution: Execution) -> None:
             for record in execution.state.records:
                 if record.custom:
-                    with execution.reporting(record.urn):
+                    with execution.run.reporting(record.urn):
                         execution.refresh(record)
 
         return self._session("refresh", read_all)
@@ -85,49 +86,46 @@ class Engine:
 
     def _run(self, command: Command, folder: Path, config: Mapping[str, Any], secret_keys: Collection[str]) -> Result:
         def run_program(execution: Execution) -> None:
+            run, deployment = execution.run, Deployment(execution, self._functions)
             for key in secret_keys:
-                execution.redact.learn(config.get(key), secret=True)
-            deployment = Deployment(execution, self._functions)
+                run.redact.learn(config.get(key), secret=True)
             try:
                 program.run(
                     Path(folder).resolve(),
-                    monitor=Monitor(execution, deployment, project=self._project, stack=self._stack),
-                    messages=Messages(execution),
+                    monitor=Monitor(run, deployment, project=self._project, stack=self._stack),
+                    messages=Messages(run),
                     project=self._project,
                     stack=self._stack,
                     config=config,
                     secret_keys=secret_keys,
-                    dry_run=execution.dry_run,
+                    dry_run=run.dry_run,
                     # One at a time, so that a preview reads the same every time.
-                    parallel=1 if execution.dry_run else self._parallel,
-                    interrupted=lambda: execution.fail("interrupted"),
+                    parallel=1 if run.dry_run else self._parallel,
+                    interrupted=lambda: run.fail("interrupted"),
                 )
             except program.ProgramError as error:
-                execution.fail(str(error))
+                run.fail(str(error))
 
         return self._session(command, run_program)
 
     def _session(self, command: Command, work: Callable[[Execution], None]) -> Result:
-        began, looking = time.monotonic(), command == "preview"
-        execution, outputs = None, {}
-        errors: list[Problem] = []
+        began, looking, outputs = time.monotonic(), command == "preview", {}
+        run = Run(self._listener, dry_run=looking)
         try:
             with contextlib.nullcontext() if looking else locked(self._path.with_suffix(".lock")):
-                state = self._open(read_only=looking)
-                execution = Execution(state=state, resources=self._resources, listener=self._listener, dry_run=looking)
+                execution = Execution(run, self._open(read_only=looking), self._resources)
                 with contextlib.suppress(Failed):
                     execution.recover()
                     work(execution)
-                outputs = masked(self._outputs(state))
+                outputs = masked(self._outputs(execution.state))
         except StateLocked as error:
-            errors.append(Problem(str(error)))
-            self._listener(Event(kind="error", text=str(error)))
+            run.fail(str(error))
         return Result(
             command=command,
-            steps=tuple(execution.steps) if execution else (),
+            steps=tuple(run.steps),
             outputs=outputs,
-            errors=(*errors, *(execution.errors if execution else ())),
-            warnings=tuple(execution.warnings) if execution else (),
+            errors=tuple(run.errors),
+            warnings=tuple(run.warnings),
             duration=time.monotonic() - began,
         )
 

@@ -17,7 +17,7 @@ from pulumi.runtime.proto import alias_pb2, engine_pb2, resource_pb2
 from rehearsal.providers.base import UNKNOWN, ApiError
 
 from .deployment import Alias, Deployment, Goal, urn_of
-from .execution import Execution
+from .run import Run
 from .state import Record
 from .values import Unsupported, decode, decode_value, encode
 
@@ -56,7 +56,7 @@ class InvokeFailed(grpc.RpcError):
 
 def _refused(what: str) -> Callable[[Monitor, Any], NoReturn]:
     def refuse(self: Monitor, request: Any) -> NoReturn:
-        with self.execution.reporting():
+        with self.run.reporting():
             raise Unsupported(what)
         raise AssertionError("reporting() raises")
 
@@ -66,8 +66,8 @@ def _refused(what: str) -> Callable[[Monitor, Any], NoReturn]:
 class Monitor:
     """Stands in for the gRPC stub of the resource monitor."""
 
-    def __init__(self, execution: Execution, deployment: Deployment, *, project: str, stack: str) -> None:
-        self.execution = execution
+    def __init__(self, run: Run, deployment: Deployment, *, project: str, stack: str) -> None:
+        self.run = run
         self._deployment = deployment
         self._project = project
         self._stack = stack
@@ -84,7 +84,7 @@ class Monitor:
         return resource_pb2.DeploymentInfo(
             project=self._project,
             stack=self._stack,
-            dryRun=self.execution.dry_run,
+            dryRun=self.run.dry_run,
             supportedFeatures=list(FEATURES.values()),
         )
 
@@ -100,7 +100,7 @@ class Monitor:
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> resource_pb2.RegisterResourceResponse:
         urn = self._urn(request)
-        with self.execution.reporting(urn):
+        with self.run.reporting(urn):
             goal = _goal(request, urn)
         record = self._deployment.register(goal)
         # A component's outputs are the program's own, and come later.
@@ -109,7 +109,7 @@ class Monitor:
 
     def ReadResource(self, request: resource_pb2.ReadResourceRequest) -> resource_pb2.ReadResourceResponse:
         urn = self._urn(request)
-        with self.execution.reporting(urn):
+        with self.run.reporting(urn):
             _refuse(request, {"packageRef": REFUSED["packageRef"]})
             record = Record(
                 urn=urn,
@@ -125,7 +125,7 @@ class Monitor:
         return resource_pb2.ReadResourceResponse(urn=urn, id=record.id, properties=encode(record.outputs))
 
     def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> empty_pb2.Empty:
-        with self.execution.reporting(request.urn):
+        with self.run.reporting(request.urn):
             outputs = decode(request.outputs)
         self._deployment.record_outputs(request.urn, outputs)
         return empty_pb2.Empty()
@@ -142,17 +142,15 @@ class Monitor:
 class Messages:
     """Stands in for the gRPC stub of the engine: pulumi.log ends here."""
 
-    def __init__(self, execution: Execution) -> None:
-        self._execution = execution
+    def __init__(self, run: Run) -> None:
+        self._run = run
 
     def Log(self, request: engine_pb2.LogRequest) -> empty_pb2.Empty:
-        say = {
-            engine_pb2.INFO: self._execution.inform,
-            engine_pb2.WARNING: self._execution.warn,
-            engine_pb2.ERROR: self._execution.complain,
-        }.get(request.severity)
-        if say:
-            say(request.message, request.urn)
+        if request.severity == engine_pb2.WARNING:
+            self._run.warn(request.message, request.urn)
+        elif request.severity != engine_pb2.DEBUG:
+            kind = "error" if request.severity == engine_pb2.ERROR else "info"
+            self._run.say(kind, request.message, request.urn)
         return empty_pb2.Empty()
 
     def RequirePulumiVersion(

@@ -18,7 +18,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
 
-from .execution import Failed
+from .run import Failed
 
 
 class ProgramError(Exception):

@@ -56,7 +56,10 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """For who watches: a step begins, is done (after `seconds`) or failed; or somebody has something to say."""
+    """For who watches: a step begins, is done (after `seconds`) or failed; or somebody has something to say.
+
+    In a preview there are only messages, since nothing happens.
+    """
 
     kind: Literal["begin", "done", "failed", "info", "warning", "error"]
     step: Step | None = None
@@ -81,12 +84,12 @@ class Result:
         return not self.errors
 
     @property
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[Op, int]:
         """Steps by op. The deletion of a replaced resource belongs to its replacement."""
-        ops = [step.op for step in self.steps if not step.replaced and not step.failed]
+        ops: list[Op] = [step.op for step in self.steps if not step.replaced and not step.failed]
         return {op: ops.count(op) for op in dict.fromkeys(ops)}
 
-    def json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """For `--json`."""
         steps = [{**asdict(step), "name": step.name} for step in self.steps]
         return {**asdict(self), "ok": self.ok, "counts": self.counts, "steps": steps}
