@@ -22,9 +22,9 @@ from rehearsal.cloud import authorities, daemon, dns
 from rehearsal.cloud.edge import diagnose
 from rehearsal.cloud.network import PLACES
 from rehearsal.cloud.world import World
-from rehearsal.cloud.zone import SETTINGS, TLS_VERSIONS, EdgeRefused, Zone, setting, sites, zones
+from rehearsal.cloud.zone import TLS_VERSIONS, EdgeRefused, Zone, sites, zones
 
-__all__ = ["SETTINGS", "EdgeFailed", "EdgeRefused", "Timeouts", "apply", "log", "set_timeouts", "setting", "stop"]
+__all__ = ["EdgeFailed", "EdgeRefused", "Timeouts", "apply", "log", "set_timeouts", "stop"]
 
 PLACE = "edge"
 _NGINX = "edge"

@@ -61,10 +61,10 @@ def diagnose(attempt: Attempt) -> int:
         with socket.create_connection((attempt.address, attempt.port), timeout=CONNECT_SECONDS) as connection:
             return _handshake(attempt, connection) if attempt.tls else 520
     except TimeoutError:
-        return 522
+        # Routers limit how often they say that there is no way: nginx was told and did not time out, we were not told.
+        return 522 if attempt.status == 504 else 523
     except OSError as error:
-        unreachable = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM)
-        return 523 if error.errno in unreachable else 521
+        return 523 if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH) else 521
 
 
 def _handshake(attempt: Attempt, connection: socket.socket) -> int:
@@ -116,12 +116,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _attempt(self) -> Attempt:
-        # nginx lists every address it tried, and the time that each took, "-" where no connection came about.
-        address, _, port = self.headers["Edge-Origin"].rpartition(", ")[2].rpartition(":")
-        connected = self.headers["Edge-Connect-Seconds"].rpartition(", ")[2]
+        # nginx lists every address it tried; the time is "-" where no connection came about.
+        def last(name: str) -> str:
+            return self.headers[name].rpartition(", ")[2]
+
+        address, _, port = last("Edge-Origin").rpartition(":")
         return Attempt(
-            status=int(self.headers["Edge-Status"]),
-            established=connected != "-",
+            status=int(last("Edge-Status")),
+            established=last("Edge-Connect-Seconds") != "-",
             address=address.strip("[]"),
             port=int(port),
             hostname=self.headers["Host"],
