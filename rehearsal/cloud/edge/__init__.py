@@ -2,6 +2,12 @@
 
 `apply(world)` after every change of the store's collections (listed in zone.py); it is cheap when nothing changed.
 Besides nginx it keeps a diagnoser, which finds out why an origin gave no answer, and the world's DNS.
+
+Not modelled: caching, compression and br, HTTP/3, HTTP/2 to the origin, ports other than 80 and 443, rewriting of pages
+(automatic_https_rewrites), the automatic choice of a mode, rules, and the firewall for visitors. Differs: the Server
+header is nginx's; an answer without any status line passes as HTTP/0.9 instead of being a 520; HTTP/2 is on for every
+zone when one has it on; a zone that asks for a higher TLS minimum than another ends the connection after the handshake
+and not in it.
 """
 
 from __future__ import annotations
