@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-from fields import Refused, environment_name, plain
+from fields import Refused, environment_name, environment_text, plain
 from problems import SettingsError
 
 _SET = "pulumi config set --secret --path"
@@ -63,19 +63,16 @@ def check_secrets(secrets: object, environment: Mapping[str, str]) -> dict[str, 
         key = f"secrets.{plain(str(name))}"
         try:
             environment_name(name)
+            text = environment_text(value)
         except Refused as refused:
             lines.append(f"{key}: {refused}")
             continue
-        if not isinstance(value, str):
-            lines.append(f"{key}: is not text; do: use `{_SET} {key}` with the value in quotes")
-        elif "\0" in value or any("\ud800" <= c <= "\udfff" for c in value):
-            lines.append(f"{key}: holds a character that no environment takes; do: encode it, in base64 for instance")
-        elif not value:
+        if not text:
             lines.append(f"{key}: is empty; do: use `{_SET} {key}`, or remove it")
         elif name in environment:
             lines.append(f"{key}: is in app.environment too; do: remove one of the two")
         else:
-            checked[name] = value
+            checked[name] = text
     if "SECRET_KEY" in checked:
         try:
             check_secret_key(checked["SECRET_KEY"])

@@ -234,7 +234,8 @@ Entrypoint = Annotated[
 # What the host sets for the app, or what would change what runs: name -> why.
 _BY_HOST = "the host sets it"
 RESERVED = {
-    **dict.fromkeys(("RELEASE", "PORT", "HOME", "USER", "LOGNAME", "SHELL", "PATH", "PWD", "VIRTUAL_ENV"), _BY_HOST),
+    "PORT": "the server listens on a socket of the host's choice",
+    **dict.fromkeys(("RELEASE", "HOME", "USER", "LOGNAME", "SHELL", "PATH", "PWD", "VIRTUAL_ENV"), _BY_HOST),
     **dict.fromkeys(
         ("INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID", "MAINPID", "NOTIFY_SOCKET"), _BY_HOST
     ),
@@ -307,22 +308,28 @@ def plain_environment_name(value: object) -> str:
     return name
 
 
-def environment_value(value: object) -> str:
-    """Plain text for an environment variable. Raises Refused, never showing the value."""
+def environment_text(value: object) -> str:
+    """Text that an environment variable can hold, secret or not. Raises Refused, never showing it."""
     if not isinstance(value, str):
-        raise Refused(
-            f"is a {_JSON_TYPES.get(type(value), type(value).__name__)}, not text",
-            do="write the value in quotes",
-        )
-    if any(not (c.isprintable() or c in "\n\t") for c in value):
-        raise Refused("holds a control character", do="retype it")
-    if len(value) > 32_768:
-        raise Refused("is longer than 32768 characters", do="put it in a file of the app")
-    if "PRIVATE KEY-----" in value or re.search(r"://[^/\s:@]*:[^/\s@]+@", value):
-        raise Refused("holds a password or private key", allowed="plain values only", do=_AS_SECRET.format(name="NAME"))
+        kind = _JSON_TYPES.get(type(value), type(value).__name__)
+        raise Refused(f"is a {kind}, not text", do="write the value in quotes")
+    if re.search(r"[\0-\x08\x0b-\x1f\x7f\ud800-\udfff]", value):
+        raise Refused("holds a control character other than tab and newline", do="retype it, or encode it in base64")
+    if len(value.encode()) > _MOST_BYTES:
+        raise Refused(f"is longer than {_MOST_BYTES} bytes", do="put it in a file of the app")
     return value
 
 
+def environment_value(value: object) -> str:
+    """The same for the environment that is written in plain text: nothing that has a password in it. Raises Refused."""
+    text = environment_text(value)
+    if "PRIVATE KEY-----" in text or re.search(r"://[^/\s:@]*:[^/\s@]+@", text):
+        raise Refused("holds a password or private key", allowed="plain values only", do=_AS_SECRET.format(name="NAME"))
+    return text
+
+
+# Linux takes 128 KiB for one variable, its name and the = included.
+_MOST_BYTES = 100_000
 _JSON_TYPES = {
     bool: "boolean",
     int: "number",

@@ -7,8 +7,6 @@ from typing import Any
 
 from settings import SettingsError, load
 
-ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE7x8oI6mT6bXZf5oXh0Yy6cTnQbVwWc2bYl0XfQyq1e operator@laptop"
-
 Config = dict[str, Any]
 
 VALID: Config = {

@@ -70,7 +70,7 @@ def test_every_wrong_secret_is_named_and_none_is_shown() -> None:
     values = {
         "SECRET_KEY": "hunter2",
         "B-AD": "hunter2",
-        "PORT": "hunter2",
+        "RELEASE": "hunter2",
         "GREETING": "hunter2",
         "N": 7,
         "EMPTY": "",
@@ -80,11 +80,11 @@ def test_every_wrong_secret_is_named_and_none_is_shown() -> None:
         check_secrets(values, {"GREETING": "hello"})
     assert list(error.value.lines) == [
         'secrets.B-AD: "B-AD" is no name for an environment variable; allowed: letters, digits and _, no digit first',
-        "secrets.PORT: PORT is reserved: the host sets it; do: remove it",
+        "secrets.RELEASE: RELEASE is reserved: the host sets it; do: remove it",
         "secrets.GREETING: is in app.environment too; do: remove one of the two",
-        "secrets.N: is not text; do: use `pulumi config set --secret --path secrets.N` with the value in quotes",
+        "secrets.N: is a number, not text; do: write the value in quotes",
         "secrets.EMPTY: is empty; do: use `pulumi config set --secret --path secrets.EMPTY`, or remove it",
-        "secrets.NUL: holds a character that no environment takes; do: encode it, in base64 for instance",
+        "secrets.NUL: holds a control character other than tab and newline; do: retype it, or encode it in base64",
         f"secrets.SECRET_KEY: has 7 characters; {DO}",
     ]
     assert "hunter2" not in str(error.value)

@@ -19,8 +19,8 @@ from fields import Refused
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()) | st.binary()
 KINDS: list[Callable[[object], object]] = [
     fields.hostname, fields.operator_range, fields.ssh_public_key, fields.entrypoint, fields.environment_name,
-    fields.plain_environment_name, fields.environment_value, fields.command, fields.folder, fields.pattern,
-    fields.url_path, fields.size,
+    fields.plain_environment_name, fields.environment_text, fields.environment_value, fields.command,
+    fields.folder, fields.pattern, fields.url_path, fields.size,
 ]  # fmt: skip
 
 
@@ -242,7 +242,9 @@ def test_no_environment_name(name: str, why: str) -> None:
         fields.environment_name(name)
 
 
-@pytest.mark.parametrize("value", ["", "a b", "line\nline\ttab", "ünïcode", "http://cache:6379/0", "a@b.example"])
+@pytest.mark.parametrize(
+    "value", ["", "a b", "line\nline\ttab", "ünïcode \u200d\u00a0", "http://cache:6379/0", "a@b.example"]
+)
 def test_environment_value(value: str) -> None:
     assert fields.environment_value(value) == value
 
@@ -254,7 +256,7 @@ def test_environment_value(value: str) -> None:
         ("-----BEGIN PRIVATE KEY-----\nhunter2", "holds a password or private key"),
         ("hunter2\0", "holds a control character"),
         ("hunter2\ud800", "holds a control character"),
-        ("hunter2" * 9000, "is longer than 32768 characters"),
+        ("hunter2" * 15_000, "is longer than 100000 bytes"),
         (True, "is a boolean, not text"),
         (["hunter2"], "is a list, not text"),
     ],

@@ -22,7 +22,8 @@ JSON = st.recursive(
 CLOSE = st.sampled_from(
     ["example.com", "www.example.com", "example.org", "current", "0.0.0.0/0", "203.0.113.7/24", "digitalocean", "aws",
      "fra1", "eu-central-1a", "t4g.small", "waitress", "caddy", "hello:app", "10MB", "1.2", "true", "", " ", "\n",
-     "\x00", "\ud800", "no", 0, 1, -1, 5475, 10**40, 1.5, float("nan"), [], {}, [[]], {"kind": "waitress"}, ["current"] * 2]
+     "\x00", "\ud800", "no", 0, 1, -1, 5475, 10**40, 1.5, float("nan"), [], {}, [[]],
+     {"kind": "waitress"}, ["current"] * 2]
 )  # fmt: skip
 CANARY = "hunter2canary"
 
