@@ -70,6 +70,8 @@ def boot(world: World, id: str, described: dict[str, Any], disk: image.Image) ->
                 f"--directory={folder}/root",
                 f"--machine={world.namespace(id)}",
                 f"--hostname={described['hostname']}",
+                # Its network is its own, but nspawn gives this capability only with a network of nspawn's making.
+                "--capability=CAP_NET_ADMIN",
                 f"--network-namespace-path=/run/netns/{world.namespace(place.name)}",
             ],
             env={
