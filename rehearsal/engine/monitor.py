@@ -164,7 +164,9 @@ def _goal(request: resource_pb2.RegisterResourceRequest, urn: str) -> Goal:
     _refuse(request, REFUSED)
     if request.hooks.ByteSize():
         raise Unsupported("resource hooks")
-    for pattern in (*request.ignoreChanges, *request.replaceOnChanges):
+    # "triggers[*]", which pulumi-command's own SDK asks for, is any element of that list: a change of the list.
+    replace_on_changes = tuple(pattern.removesuffix("[*]") or "*" for pattern in request.replaceOnChanges)
+    for pattern in (*request.ignoreChanges, *replace_on_changes):
         if set(pattern) & set(".[]*") and (pattern != "*" or pattern in request.ignoreChanges):
             raise Unsupported(f"patterns like {pattern!r} in ignore_changes and replace_on_changes")
     record = Record(
@@ -190,7 +192,7 @@ def _goal(request: resource_pb2.RegisterResourceRequest, urn: str) -> Goal:
         record=record,
         aliases=tuple(map(_alias, request.aliases)),
         ignore_changes=tuple(request.ignoreChanges),
-        replace_on_changes=tuple(request.replaceOnChanges),
+        replace_on_changes=replace_on_changes,
         delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
     )
 
