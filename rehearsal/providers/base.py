@@ -101,9 +101,7 @@ class Resource(ABC):
     def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
         """By the table: what differs from the last inputs, and which of that replaces."""
         changes = tuple(
-            name
-            for name in dict.fromkeys((*old_inputs, *news))
-            if not same(old_inputs.get(name), news.get(name))
+            name for name in dict.fromkeys((*old_inputs, *news)) if not same(old_inputs.get(name), news.get(name))
         )
         replaces = tuple(name for name in changes if name in self.inputs and self.inputs[name].replace)
         return Diff(changes, replaces)
