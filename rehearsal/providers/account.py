@@ -1,0 +1,122 @@
+"""Things that live in the stand-in account: objects of the world's store, made and refused as an API would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from abc import abstractmethod
+from typing import Any, ClassVar, Final
+
+from rehearsal.providers.base import ApiError, Diff, Failure, Props, Resource, same
+from rehearsal.providers.shapes import canonical, not_rehearsed
+
+TOKEN: Final = "rehearsal"
+_CREDENTIALS: Final = {
+    "cloudflare": (
+        ("CLOUDFLARE_API_TOKEN",),
+        "failed to make http request: 403 Forbidden: Authentication error (10000)",
+    ),
+    "digitalocean": (
+        ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"),
+        "401 Unable to authenticate you",
+    ),
+    "aws": (
+        ("AWS_ACCESS_KEY_ID",),
+        "AuthFailure: AWS was not able to validate the provided access credentials",
+    ),
+}
+
+
+def authenticate(cloud: str) -> None:
+    """Refuses any token but the rehearsal's own; none at all is fine, for there is nothing to sign up for.
+
+    Raises ApiError, worded as the cloud words it.
+    """
+    names, refusal = _CREDENTIALS[cloud]
+    if any(os.environ.get(name, TOKEN) != TOKEN for name in names):
+        raise ApiError(f"{refusal}: the stand-in {cloud} knows only the token {TOKEN!r} in {' or '.join(names)}")
+
+
+class Stored(Resource):
+    """A resource that is one object of the store: {..what the cloud's other parts read.., "outputs", "made_from"}.
+
+    Subclasses say what the cloud's API does in `_create`, `_update` and `_delete`, and keep the object by `_keep`.
+    """
+
+    cloud: ClassVar[str]
+    collection: ClassVar[str]
+    sets: ClassVar[tuple[str, ...]] = ()  # properties whose order means nothing to the provider
+    refused: ClassVar[tuple[str, ...]] = ()  # properties that exist there and are not rehearsed
+    unread: ClassVar[tuple[str, ...]] = ()  # what the API never gives back; only the state has it
+
+    def check(self, news: Props) -> tuple[Props, list[Failure]]:
+        checked, failures = super().check(news)
+        return checked, [*failures, *not_rehearsed(checked, self.refused)]
+
+    def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
+        found = super().diff(id, old_inputs, old_outputs, news)
+        changes = tuple(
+            name
+            for name in found.changes
+            if name not in self.sets or not same(canonical(old_inputs.get(name)), canonical(news.get(name)))
+        )
+        return Diff(changes, tuple(name for name in found.replaces if name in changes), found.delete_before_replace)
+
+    def create(self, name: str, inputs: Props) -> tuple[str, Props]:
+        authenticate(self.cloud)
+        return self._create(name, inputs)
+
+    def update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
+        authenticate(self.cloud)
+        if self.world.store.get(self.collection, id) is None:
+            raise ApiError(f"{id} was not found: it was deleted outside of this program")
+        return self._update(id, old_outputs, inputs)
+
+    def delete(self, id: str, outputs: Props) -> None:
+        authenticate(self.cloud)
+        if self.world.store.get(self.collection, id) is not None:
+            self._delete(id)
+
+    def read(self, id: str, outputs: Props) -> Props | None:
+        authenticate(self.cloud)
+        kept = self.world.store.get(self.collection, id)
+        if kept is None:
+            return None
+        return {**kept["outputs"], **{name: outputs[name] for name in self.unread if name in outputs}}
+
+    def adopt(self, name: str, inputs: Props) -> tuple[str, Props] | None:
+        """The newest object made from the same name and inputs."""
+        digest = _digest(name, inputs)
+        made = [
+            (kept["made_at"], id)
+            for id, kept in self.world.store.items(self.collection).items()
+            if kept.get("made_from") == digest
+        ]
+        if not made:
+            return None
+        id = max(made)[1]
+        given = {name: inputs[name] for name in self.unread if name in inputs}
+        return id, {**(self.read(id, given) or {}), **given}
+
+    def _keep(self, id: str, outputs: Props, made_from: tuple[str, Props] | None = None, **facts: Any) -> Props:
+        """Writes the object: its outputs but for the unread ones, and facts for the cloud's other parts."""
+        before = self.world.store.get(self.collection, id) or {}
+        if made_from:
+            before |= {"made_from": _digest(*made_from), "made_at": self.world.store.serial(self.collection)}
+        shown = {name: value for name, value in outputs.items() if name not in self.unread and value is not None}
+        self.world.store.put(self.collection, id, {**before, **facts, "outputs": shown})
+        return {name: value for name, value in outputs.items() if value is not None}
+
+    @abstractmethod
+    def _create(self, name: str, inputs: Props) -> tuple[str, Props]: ...
+
+    def _update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
+        raise ApiError(f"{self.token} can't be changed in place")
+
+    def _delete(self, id: str) -> None:
+        self.world.store.delete(self.collection, id)
+
+
+def _digest(name: str, inputs: Props) -> str:
+    return hashlib.sha256(json.dumps([name, inputs], sort_keys=True, default=repr).encode()).hexdigest()

@@ -1,0 +1,80 @@
+"""What AWS offers, from botocore's own data: regions, instance types, and Debian's images."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from typing import Any, Final
+
+from botocore.loaders import Loader
+
+from rehearsal.providers.base import ApiError, Failure, Props
+
+ACCOUNT: Final = "123456789012"
+# The region of an explicit provider does not reach its resources here; only their own property does.
+HOME_REGION: Final = "us-east-1"
+ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "arm64"}  # Debian's names and EC2's
+_PARAMETER = re.compile(r"/aws/service/debian/release/13/latest/(amd64|arm64)")
+
+
+@functools.cache
+def regions() -> tuple[str, ...]:
+    partition = Loader().load_data("endpoints")["partitions"][0]
+    return tuple(partition["regions"])
+
+
+@functools.cache
+def instance_types() -> frozenset[str]:
+    return frozenset(_ec2()["shapes"]["InstanceType"]["enum"])
+
+
+def region(props: Props) -> str:
+    """The region that a resource or invoke is for. Raises ApiError for one that does not exist."""
+    name = props.get("region") or HOME_REGION
+    if name not in regions():
+        raise ApiError(f"invalid AWS Region: {name}")
+    return name
+
+
+def odd_region(props: Props) -> list[Failure]:
+    """What is wrong with a resource's own `region`."""
+    name = props.get("region")
+    if isinstance(name, str) and name not in regions():
+        return [Failure("region", f"invalid AWS Region: {name}; known ones: {', '.join(regions())}")]
+    return []
+
+
+def architecture(instance_type: str) -> str:
+    """x86_64 or arm64: Graviton's families have a g after their generation, and a1 was the first of them."""
+    family = instance_type.partition(".")[0]
+    return "arm64" if family == "a1" or re.match(r"[a-z]+\d+g", family) else "x86_64"
+
+
+def image(parameter: str, region: str) -> str | None:
+    """The image id under one of Debian's public SSM parameters. https://wiki.debian.org/Cloud/AmazonEC2Image"""
+    match = _PARAMETER.fullmatch(parameter)
+    return _image(match[1], region) if match else None
+
+
+def image_architecture(image_id: str, region: str) -> str | None:
+    """The architecture of an image, or None when the region has no such image."""
+    return next((theirs for ours, theirs in ARCHITECTURES.items() if _image(ours, region) == image_id), None)
+
+
+def identifier(prefix: str, *seed: str) -> str:
+    """An id as EC2 makes them: the prefix and 17 hex digits, the same ones for the same seed."""
+    return f"{prefix}-{hashlib.sha256('/'.join(seed).encode()).hexdigest()[:17]}"
+
+
+def arn(service: str, region: str, resource: str) -> str:
+    return f"arn:aws:{service}:{region}:{ACCOUNT}:{resource}"
+
+
+def _image(architecture: str, region: str) -> str:
+    return identifier("ami", "debian-13", architecture, region)
+
+
+@functools.cache
+def _ec2() -> dict[str, Any]:
+    return Loader().load_service_model("ec2", "service-2")

@@ -1,0 +1,368 @@
+"""aws:ec2:Instance."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from rehearsal.cloud import machine
+from rehearsal.providers import machines
+from rehearsal.providers.account import Stored
+from rehearsal.providers.aws import catalog, keys, network, protection
+from rehearsal.providers.base import UNKNOWN, ApiError, Diff, Failure, Property, Props, same
+from rehearsal.providers.shapes import as_list, known, nested, with_defaults
+
+USER_DATA_LIMIT: Final = 16 * 1024  # bytes before base64
+SNAPSHOT_GIB: Final = 8  # of Debian's image: no root volume is smaller
+MOST_GROUPS: Final = 5
+METADATA: Final = {
+    "httpEndpoint": Property(default="enabled", choices=("enabled", "disabled")),
+    "httpProtocolIpv6": Property(default="disabled", choices=("enabled", "disabled")),
+    "httpPutResponseHopLimit": Property(kind=int, default=2, choices=tuple(range(1, 65))),
+    # Debian's image asks for IMDSv2.
+    "httpTokens": Property(default="required", choices=("optional", "required")),
+    "instanceMetadataTags": Property(default="disabled", choices=("enabled", "disabled")),
+}
+ROOT: Final = {
+    "volumeType": Property(default="gp3", choices=("standard", "gp2", "gp3", "io1", "io2", "sc1", "st1")),
+    "volumeSize": Property(kind=int, default=SNAPSHOT_GIB),
+    "encrypted": Property(kind=bool, default=False),
+    "deleteOnTermination": Property(kind=bool, default=True),
+    "iops": Property(kind=int),
+    "throughput": Property(kind=int),
+    "kmsKeyId": Property(),
+    "tags": Property(kind=dict),
+    # Computed; the SDK lists them among the inputs.
+    "deviceName": Property(),
+    "tagsAll": Property(kind=dict),
+    "volumeId": Property(),
+}
+
+
+class Instance(Stored):
+    """A real machine. Created when it is "running", which is before cloud-init is done.
+
+    Its public IPv4 address is its own, where EC2 would translate it from a private one.
+
+    Source: terraform-provider-aws v6, internal/service/ec2/ec2_instance.go.
+    """
+
+    token = "aws:ec2/instance:Instance"
+    cloud = "aws"
+    collection = protection.INSTANCES
+    sets = ("vpcSecurityGroupIds",)
+    refused = (
+        "capacityReservationSpecification",
+        "cpuOptions",
+        "ebsBlockDevices",
+        "enablePrimaryIpv6",
+        "enclaveOptions",
+        "ephemeralBlockDevices",
+        "getPasswordData",
+        "hibernation",
+        "hostId",
+        "hostResourceGroupArn",
+        "iamInstanceProfile",
+        "instanceMarketOptions",
+        "ipv6Addresses",
+        "launchTemplate",
+        "maintenanceOptions",
+        "networkInterfaces",
+        "placementGroup",
+        "placementGroupId",
+        "placementPartitionNumber",
+        "primaryNetworkInterface",
+        "privateDnsNameOptions",
+        "privateIp",
+        "secondaryNetworkInterfaces",
+        "secondaryPrivateIps",
+        "securityGroups",
+    )
+    inputs: ClassVar = {
+        "ami": Property(required=True, replace=True),
+        "instanceType": Property(required=True),
+        "subnetId": Property(replace=True),
+        "availabilityZone": Property(replace=True),
+        "vpcSecurityGroupIds": Property(kind=list),
+        "associatePublicIpAddress": Property(kind=bool, replace=True),
+        "ipv6AddressCount": Property(kind=int, replace=True),
+        "keyName": Property(replace=True),
+        "userData": Property(),  # these two: stop and start, unless userDataReplaceOnChange
+        "userDataBase64": Property(),
+        "userDataReplaceOnChange": Property(kind=bool, default=False),
+        "metadataOptions": Property(kind=dict),
+        "rootBlockDevice": Property(kind=dict),
+        "tags": Property(kind=dict),
+        "volumeTags": Property(kind=dict),
+        "monitoring": Property(kind=bool),
+        "ebsOptimized": Property(kind=bool),
+        "disableApiStop": Property(kind=bool),
+        "disableApiTermination": Property(kind=bool),
+        "forceDestroy": Property(kind=bool, default=False),
+        "instanceInitiatedShutdownBehavior": Property(choices=("stop", "terminate")),
+        "creditSpecification": Property(kind=dict),
+        "sourceDestCheck": Property(kind=bool, default=True),
+        "tenancy": Property(replace=True, choices=("default",)),
+        "region": Property(replace=True),
+        "capacityReservationSpecification": Property(kind=dict),
+        "cpuOptions": Property(kind=dict, replace=True),
+        "ebsBlockDevices": Property(kind=list),
+        "enablePrimaryIpv6": Property(kind=bool),
+        "enclaveOptions": Property(kind=dict),
+        "ephemeralBlockDevices": Property(kind=list, replace=True),
+        "getPasswordData": Property(kind=bool),
+        "hibernation": Property(kind=bool, replace=True),
+        "hostId": Property(replace=True),
+        "hostResourceGroupArn": Property(),
+        "iamInstanceProfile": Property(),
+        "instanceMarketOptions": Property(kind=dict, replace=True),
+        "ipv6Addresses": Property(kind=list, replace=True),
+        "launchTemplate": Property(kind=dict, replace=True),
+        "maintenanceOptions": Property(kind=dict),
+        "networkInterfaces": Property(kind=list),
+        "placementGroup": Property(replace=True),
+        "placementGroupId": Property(replace=True),
+        "placementPartitionNumber": Property(kind=int, replace=True),
+        "primaryNetworkInterface": Property(kind=dict, replace=True),
+        "privateDnsNameOptions": Property(kind=dict),
+        "privateIp": Property(replace=True),
+        "secondaryNetworkInterfaces": Property(kind=list, replace=True),
+        "secondaryPrivateIps": Property(kind=list),
+        "securityGroups": Property(kind=list, replace=True),
+    }
+    outputs: ClassVar = {
+        "arn": Property(),
+        "instanceLifecycle": Property(),
+        "instanceState": Property(),
+        "outpostArn": Property(),
+        "passwordData": Property(),
+        "primaryNetworkInterfaceId": Property(),
+        "privateDns": Property(),
+        "publicDns": Property(),
+        "publicIp": Property(),
+        "spotInstanceRequestId": Property(),
+        "tagsAll": Property(kind=dict),
+    }
+
+    def check(self, news: Props) -> tuple[Props, list[Failure]]:
+        checked, failures = super().check(news)
+        failures += [*catalog.odd_region(checked), *_odd_user_data(checked), *_odd_network(checked)]
+        kind = checked.get("instanceType")
+        if known(kind) and kind not in catalog.instance_types():
+            failures.append(Failure("instanceType", f"Invalid value {kind!r} for InstanceType: EC2 has no such type"))
+        failures += nested("metadataOptions", checked.get("metadataOptions"), METADATA)
+        failures += [*nested("rootBlockDevice", checked.get("rootBlockDevice"), ROOT), *_odd_root(checked)]
+        return checked, failures
+
+    def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
+        found = super().diff(id, old_inputs, old_outputs, news)
+        replaces = list(found.replaces)
+        if news.get("userDataReplaceOnChange") is True:
+            replaces += [name for name in ("userData", "userDataBase64") if name in found.changes]
+        if "rootBlockDevice" in found.changes:
+            old, new = (with_defaults(inputs.get("rootBlockDevice") or {}, ROOT) for inputs in (old_inputs, news))
+            if any(not same(old.get(name), new.get(name)) for name in ("encrypted", "kmsKeyId")):
+                replaces.append("rootBlockDevice")
+        return Diff(found.changes, tuple(replaces))
+
+    def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
+        region = catalog.region(inputs)
+        subnet_id, subnet = self._subnet(region, inputs)
+        groups = inputs.get("vpcSecurityGroupIds") or [network.default_group(subnet["vpcId"])]
+        public_keys = self._ordered(region, subnet["vpcId"], groups, inputs)
+        found = machine.addresses(self.world, "aws")
+        if not inputs.get("ipv6AddressCount"):
+            found = replace(found, ipv6="")
+        id = f"i-{secrets.token_hex(9)[:17]}"
+        private = str(ipaddress.ip_network(subnet["cidrBlock"])[self.world.store.serial("aws/private") % 4000 + 10])
+        hostname = f"ip-{private.replace('.', '-')}"
+        outputs = {
+            **inputs,
+            **self._settings(id, inputs),
+            "region": region,
+            "arn": catalog.arn("ec2", region, f"instance/{id}"),
+            "associatePublicIpAddress": True,
+            "availabilityZone": subnet["availabilityZone"],
+            "instanceState": "pending",
+            "ipv6AddressCount": 1 if found.ipv6 else 0,
+            "ipv6Addresses": [found.ipv6] if found.ipv6 else [],
+            "primaryNetworkInterfaceId": catalog.identifier("eni", id),
+            "privateDns": f"{hostname}.ec2.internal",
+            "privateIp": private,
+            "publicDns": f"ec2-{found.ipv4.replace('.', '-')}.compute-1.amazonaws.com",
+            "publicIp": found.ipv4,
+            "subnetId": subnet_id,
+            "tenancy": "default",
+            "vpcSecurityGroupIds": groups,
+        }
+        self._keep(id, outputs, (name, inputs), ipv4=found.ipv4, ipv6=found.ipv6, groups=groups)
+        try:
+            protection.apply(self.world)  # before its first packet
+            user_data = _user_data(inputs).decode()
+            machines.boot(self.world, id, found, hostname=hostname, user_data=user_data, public_keys=public_keys)
+        except BaseException:
+            self._terminate(id)
+            raise
+        return id, self._keep(id, {**outputs, "instanceState": "running"})
+
+    def read(self, id: str, outputs: Props) -> Props | None:
+        found = super().read(id, outputs)
+        return found and {**found, "instanceState": "running" if machine.running(self.world, id) else "stopped"}
+
+    def _update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
+        groups = inputs.get("vpcSecurityGroupIds") or old_outputs["vpcSecurityGroupIds"]
+        self._refuse_groups(groups)
+        if inputs["instanceType"] != old_outputs["instanceType"]:
+            self._refuse_architecture(old_outputs["region"], {**inputs, "ami": old_outputs["ami"]})
+        old_root, new_root = old_outputs["rootBlockDevice"], self._settings(id, inputs)["rootBlockDevice"]
+        if new_root["volumeSize"] < old_root["volumeSize"]:
+            raise ApiError("InvalidParameterValue: New size cannot be smaller than existing size")
+        outputs = {
+            **{name: value for name, value in old_outputs.items() if name not in ("userData", "userDataBase64")},
+            **inputs,
+            **self._settings(id, inputs),
+            "vpcSecurityGroupIds": groups,
+        }
+        done = self._keep(id, outputs, groups=groups)
+        protection.apply(self.world)
+        if any(
+            not same(old_outputs.get(name), inputs.get(name)) for name in ("userData", "userDataBase64", "instanceType")
+        ):
+            # cloud-init runs nothing again: it is the same instance. EC2 would give it another public IPv4 address.
+            machines.stop_and_start(self.world, id)
+        return done
+
+    def _delete(self, id: str) -> None:
+        kept = self.world.store.get(self.collection, id) or {}
+        if kept["outputs"].get("disableApiTermination"):
+            raise ApiError(
+                f"terminating EC2 Instance ({id}): OperationNotPermitted: The instance '{id}' may not be terminated. "
+                "Modify its 'disableApiTermination' instance attribute and try again."
+            )
+        self._terminate(id)
+
+    def _terminate(self, id: str) -> None:
+        machine.destroy(self.world, id)
+        self.world.store.delete(self.collection, id)
+        protection.apply(self.world)
+
+    def adopt(self, name: str, inputs: Props) -> tuple[str, Props] | None:
+        found = super().adopt(name, inputs)
+        if found and not machines.whole(self.world, found[0]):
+            self._terminate(found[0])
+            return None
+        return found
+
+    def _subnet(self, region: str, inputs: Props) -> tuple[str, Props]:
+        known_subnets = network.subnets(self.world, region)
+        if (wanted := inputs.get("subnetId")) is not None:
+            if wanted not in known_subnets:
+                raise ApiError(f"InvalidSubnetID.NotFound: The subnet ID '{wanted}' does not exist")
+            return wanted, known_subnets[wanted]
+        zone = inputs.get("availabilityZone")
+        for id, subnet in sorted(known_subnets.items(), key=lambda item: item[1]["availabilityZone"]):
+            if subnet["defaultForAz"] and zone in (None, subnet["availabilityZone"]):
+                return id, subnet
+        raise ApiError(f"InvalidParameterValue: Invalid availability zone: [{zone}]")
+
+    def _ordered(self, region: str, vpc_id: str, groups: list[str], inputs: Props) -> list[str]:
+        """The public keys for the machine; ApiError when RunInstances would refuse."""
+        if catalog.image_architecture(inputs["ami"], region) is None:
+            raise ApiError(f"InvalidAMIID.NotFound: The image id '[{inputs['ami']}]' does not exist")
+        self._refuse_architecture(region, inputs)
+        self._refuse_groups(groups)
+        for group in groups:
+            kept = self.world.store.get(network.GROUPS, group) or {}
+            if kept["vpc_id"] != vpc_id:
+                raise ApiError(
+                    f"InvalidParameter: Security group {group} and the instance's subnet belong to different networks."
+                )
+        if (key_name := inputs.get("keyName")) is None:
+            return []
+        key = self.world.store.get(keys.COLLECTION, key_name)
+        if key is None or key["region"] != region:
+            raise ApiError(f"InvalidKeyPair.NotFound: The key pair '{key_name}' does not exist")
+        return [key["public_key"]]
+
+    def _refuse_architecture(self, region: str, inputs: Props) -> None:
+        kind, image = catalog.architecture(inputs["instanceType"]), catalog.image_architecture(inputs["ami"], region)
+        if kind != image:
+            raise ApiError(
+                f"InvalidParameterValue: The architecture '{kind}' of the specified instance type does not match the "
+                f"architecture '{image}' of the specified AMI."
+            )
+
+    def _refuse_groups(self, groups: list[str]) -> None:
+        for group in groups:
+            if self.world.store.get(network.GROUPS, group) is None:
+                raise ApiError(f"InvalidGroup.NotFound: The security group '{group}' does not exist")
+
+    def _settings(self, id: str, inputs: Props) -> Props:
+        """What EC2 fills in of the nested objects, and of the tags."""
+        root = with_defaults(inputs.get("rootBlockDevice") or {}, ROOT)
+        return {
+            "metadataOptions": with_defaults(inputs.get("metadataOptions") or {}, METADATA),
+            "rootBlockDevice": {**root, "deviceName": "/dev/xvda", "volumeId": catalog.identifier("vol", id)},
+            "tagsAll": inputs.get("tags") or {},
+        }
+
+
+def _user_data(inputs: Props) -> bytes:
+    if (encoded := inputs.get("userDataBase64")) is not None:
+        return base64.b64decode(encoded)
+    return (inputs.get("userData") or "").encode()
+
+
+def _odd_user_data(news: Props) -> Iterator[Failure]:
+    given = [name for name in ("userData", "userDataBase64") if news.get(name) is not None]
+    if len(given) == 2:
+        yield Failure("userData", '"user_data": conflicts with user_data_base64')
+    for name in given:
+        if news[name] is UNKNOWN or not isinstance(news[name], str):
+            continue
+        try:
+            size = len(_user_data({name: news[name]}))
+        except binascii.Error:
+            yield Failure(name, "expected a base64 string")
+            continue
+        if size > USER_DATA_LIMIT:
+            yield Failure(name, f"User data is limited to {USER_DATA_LIMIT} bytes: it has {size}")
+
+
+def _odd_network(news: Props) -> Iterator[Failure]:
+    if news.get("associatePublicIpAddress") is False:
+        yield Failure("associatePublicIpAddress", "an instance without a public IPv4 address is not rehearsed")
+    if isinstance(news.get("ipv6AddressCount"), int) and news["ipv6AddressCount"] not in (0, 1):
+        yield Failure("ipv6AddressCount", f"0 and 1 are rehearsed, not {news['ipv6AddressCount']}")
+    if len(as_list(news.get("vpcSecurityGroupIds"))) > MOST_GROUPS:
+        yield Failure(
+            "vpcSecurityGroupIds",
+            "SecurityGroupsPerInterfaceLimitExceeded: The maximum number of security groups per interface has been "
+            f"reached. ({MOST_GROUPS})",
+        )
+
+
+def _odd_root(news: Props) -> Iterator[Failure]:
+    root = news.get("rootBlockDevice")
+    if not isinstance(root, dict):
+        return
+    if root.get("kmsKeyId"):
+        yield Failure("rootBlockDevice.kmsKeyId", "is not rehearsed; leave it out for the account's own key")
+    size, kind = root.get("volumeSize"), root.get("volumeType", "gp3")
+    if isinstance(size, int) and size < SNAPSHOT_GIB:
+        yield Failure(
+            "rootBlockDevice.volumeSize",
+            f"InvalidBlockDeviceMapping: Volume of size {size}GB is smaller than the image's snapshot, expect size >= "
+            f"{SNAPSHOT_GIB}GB",
+        )
+    if kind in ("sc1", "st1"):
+        yield Failure("rootBlockDevice.volumeType", f"InvalidParameterValue: {kind} volumes can't be boot volumes")
+    if root.get("throughput") is not None and kind != "gp3":
+        yield Failure("rootBlockDevice.throughput", f"throughput must not be configured with volume type {kind}")
+    if root.get("iops") is not None and kind not in ("gp3", "io1", "io2"):
+        yield Failure("rootBlockDevice.iops", f"iops must not be configured with volume type {kind}")

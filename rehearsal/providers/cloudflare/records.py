@@ -1,0 +1,168 @@
+"""cloudflare:index:DnsRecord."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+from rehearsal.providers.account import Stored
+from rehearsal.providers.base import ApiError, Failure, Property, Props
+from rehearsal.providers.cloudflare import api
+from rehearsal.providers.shapes import canonical, known, now
+
+# What the stand-in DNS serves; Cloudflare has 17 more types.
+TYPES: Final = ("A", "AAAA", "CNAME", "TXT")
+AUTOMATIC: Final = 1
+_PROXIABLE: Final = ("A", "AAAA", "CNAME")
+_CHANGEABLE: Final = ("name", "content", "ttl", "proxied", "comment")
+
+
+class DnsRecord(Stored):
+    """Source: terraform-provider-cloudflare v5, internal/services/dns_record/{schema,resource,custom}.go, and
+    https://developers.cloudflare.com/dns/manage-dns-records/troubleshooting/records-with-same-name/."""
+
+    token = "cloudflare:index/dnsRecord:DnsRecord"
+    cloud = "cloudflare"
+    collection = "cloudflare/records"
+    sets = ("tags",)
+    refused = ("data", "includeShadowMetadata", "priority", "privateRouting", "settings", "tags")
+    inputs: ClassVar = {
+        "zoneId": Property(required=True, replace=True),
+        "name": Property(required=True),
+        "type": Property(required=True, replace=True),
+        "ttl": Property(kind=float, required=True),
+        "content": Property(),
+        "proxied": Property(kind=bool, default=False),
+        "comment": Property(),
+        "data": Property(kind=dict),
+        "includeShadowMetadata": Property(kind=bool),
+        "priority": Property(kind=float),
+        "privateRouting": Property(kind=bool),
+        "settings": Property(kind=dict),
+        "tags": Property(kind=list),
+    }
+    outputs: ClassVar = {
+        "commentModifiedOn": Property(),
+        "createdOn": Property(),
+        "meta": Property(),
+        "modifiedOn": Property(),
+        "proxiable": Property(kind=bool),
+        "tagsModifiedOn": Property(),
+    }
+
+    def check(self, news: Props) -> tuple[Props, list[Failure]]:
+        checked, failures = super().check(news)
+        return checked, [*failures, *(() if failures else _odd(checked))]
+
+    def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
+        if inputs["proxied"] and inputs["ttl"] != AUTOMATIC:
+            raise ApiError(
+                "ttl must be set to 1 when `proxied` is true: When a DNS record is marked as `proxied` the TTL must be "
+                "1 as Cloudflare will control the TTL internally."
+            )
+        id = api.identifier()
+        time = now()
+        outputs = {
+            **inputs,
+            "createdOn": time,
+            "modifiedOn": time,
+            "meta": "{}",
+            "proxiable": inputs["type"] in _PROXIABLE,
+        }
+        return id, self._put(id, "POST", outputs, (name, inputs))
+
+    def _update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
+        kept = {name: value for name, value in old_outputs.items() if name in self.outputs}
+        return self._put(id, "PUT", {**kept, **inputs, "modifiedOn": now()})
+
+    def _delete(self, id: str) -> None:
+        super()._delete(id)
+        api.publish(self.world)
+
+    def read(self, id: str, outputs: Props) -> Props | None:
+        """`id` is the record's; an import's is `<zone id>/<record id>`. A short name comes back as the full one."""
+        found = super().read(id.rpartition("/")[2], outputs)
+        if found is None:
+            return None
+        record = self.world.store.get(self.collection, id.rpartition("/")[2])
+        assert record is not None
+        return {**found, "name": record["name"]}
+
+    def _put(self, id: str, method: str, outputs: Props, made_from: tuple[str, Props] | None = None) -> Props:
+        zone_id = outputs["zoneId"]
+        path = "dns_records" if method == "POST" else f"dns_records/{id}"
+        zone = api.zone_name(self.world, zone_id, method, path)
+        facts = {
+            "zone_id": zone_id,
+            "name": _full_name(outputs["name"], zone),
+            "type": outputs["type"],
+            "content": outputs.get("content"),
+            "proxied": outputs["proxied"],
+            "ttl": outputs["ttl"],
+        }
+        with self.world.lock("cloudflare-records"):
+            others = [record for other, record in self.world.store.items(self.collection).items() if other != id]
+            if clash := _clash(facts, others):
+                raise api.refused(method, f"zones/{zone_id}/{path}", *clash)
+            done = self._keep(id, outputs, made_from, **facts)
+        api.publish(self.world)
+        return done
+
+
+def _full_name(name: str, zone: str) -> str:
+    """Raises ApiError for the name of another zone, which Cloudflare would make a subdomain of this one."""
+    name = name.rstrip(".").lower()
+    if name == "@":
+        return zone
+    if name == zone or name.endswith(f".{zone}"):
+        return name
+    if "." in name:
+        raise ApiError(f"{name!r} is not in the zone {zone}: Cloudflare would make it {name}.{zone}")
+    return f"{name}.{zone}"
+
+
+def _clash(record: Props, others: list[Props]) -> tuple[int, str] | None:
+    same_name = [other for other in others if other["name"] == record["name"]]
+    for other in same_name:
+        if (other["type"], canonical(other["content"])) == (record["type"], canonical(record["content"])):
+            return 81058, "An identical record already exists."
+    types = {other["type"] for other in same_name}
+    if record["type"] == "CNAME" and types & {"A", "AAAA", "CNAME"}:
+        return 81053, "An A, AAAA, or CNAME record with that host already exists."
+    if record["type"] in ("A", "AAAA") and "CNAME" in types:
+        return 81054, "A CNAME record with that host already exists."
+    return None
+
+
+def _odd(news: Props) -> Iterator[Failure]:
+    kind, content, ttl, name = (news.get(field) for field in ("type", "content", "ttl", "name"))
+    if known(kind) and kind not in TYPES:
+        yield Failure("type", f"{kind} is not rehearsed, only {', '.join(TYPES)}")
+    if content is None:
+        yield Failure("content", "is required and was not given")
+    elif known(kind, content):
+        yield from _odd_content(str(kind), str(content))
+    if isinstance(ttl, int | float) and ttl != AUTOMATIC and not 60 <= ttl <= 86400:
+        yield Failure("ttl", f"Invalid TTL. Must be between 60 and 86,400 seconds, or 1 for Automatic. (9021) {ttl}")
+    if news.get("proxied") is True and known(kind) and kind not in _PROXIABLE:
+        yield Failure("proxied", f"This DNS record cannot be proxied. (9041) A {kind} record")
+    if known(name) and (not name or len(str(name)) > 255 or set(str(name)) & set(" /:?#")):
+        yield Failure("name", f"DNS name is invalid. (9000) {name!r}")
+    if known(news.get("comment")) and len(news["comment"]) > 100:
+        yield Failure("comment", "DNS record comment is too long: at most 100 characters in the Free plan")
+
+
+def _odd_content(kind: str, content: str) -> Iterator[Failure]:
+    families = {"A": (9005, ipaddress.IPv4Address), "AAAA": (9006, ipaddress.IPv6Address)}
+    if kind in families:
+        code, family = families[kind]
+        try:
+            family(content)
+        except ValueError:
+            number = family.__name__[2:4]
+            yield Failure(
+                "content", f"Content for {kind} record must be a valid IP{number} address. ({code}) {content!r}"
+            )
+    elif not content:
+        yield Failure("content", f"Content for {kind} record is invalid. (9007)")

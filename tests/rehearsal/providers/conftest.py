@@ -1,0 +1,76 @@
+"""A world whose cloud is only its store: edge, firewall and machines are recorded, not made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal import providers
+from rehearsal.cloud import edge, firewall, machine
+from rehearsal.cloud.world import World
+from rehearsal.providers.base import Function, Resource
+
+
+class Calls:
+    """What the handlers asked of the stand-in cloud, in order."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, Any]] = []
+        self.rules: dict[str, firewall.Rules | None] = {}
+        self.powered: set[str] = set()
+
+    def of(self, kind: str) -> list[Any]:
+        return [detail for made, detail in self.made if made == kind]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    for name in ("CLOUDFLARE_API_TOKEN", "DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("rehearsal.cloud.world.RUNTIME", tmp_path / "run")
+    return World(tmp_path / "world")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
+    recorded = Calls()
+
+    def create(world: World, id: str, **settings: Any) -> None:
+        recorded.made.append(("boot", {"id": id, "rules": recorded.rules.get(id), **settings}))
+        recorded.powered.add(id)
+        world.store.put(machine.COLLECTION, id, {"state": "present", "ipv4": settings["ipv4"]})
+
+    def destroy(world: World, id: str) -> None:
+        recorded.made.append(("destroy", id))
+        recorded.powered.discard(id)
+        recorded.rules.pop(id, None)
+        world.store.delete(machine.COLLECTION, id)
+
+    def apply(world: World, id: str, rules: firewall.Rules | None) -> None:
+        recorded.rules[id] = rules
+        if rules is not None:
+            firewall.ruleset({id: rules})  # refuses what nft would
+
+    monkeypatch.setattr(machine, "create", create)
+    monkeypatch.setattr(machine, "destroy", destroy)
+    monkeypatch.setattr(machine, "running", lambda world, id: id in recorded.powered)
+    monkeypatch.setattr(machine, "power_off", lambda world, id: recorded.made.append(("off", id)))
+    monkeypatch.setattr(machine, "power_on", lambda world, id: recorded.made.append(("on", id)))
+    monkeypatch.setattr(firewall, "apply", apply)
+    monkeypatch.setattr(edge, "apply", lambda world: recorded.made.append(("edge", None)))
+    yield recorded
+
+
+@pytest.fixture
+def resources(world: World, calls: Calls) -> dict[str, Resource]:
+    """Handlers by the last part of their token, such as Droplet."""
+    return {token.rpartition(":")[2]: handler for token, handler in providers.resources(world).items()}
+
+
+@pytest.fixture
+def functions(world: World, calls: Calls) -> dict[str, Function]:
+    """Handlers by the last part of their token, such as getZone."""
+    return {token.rpartition(":")[2]: handler for token, handler in providers.functions(world).items()}
