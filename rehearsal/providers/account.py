@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
 from rehearsal.providers.base import ApiError, Diff, Failure, Props, Resource, same
@@ -52,7 +53,13 @@ class Stored(Resource):
 
     def check(self, news: Props) -> tuple[Props, list[Failure]]:
         checked, failures = super().check(news)
-        return checked, [*failures, *not_rehearsed(checked, self.refused)]
+        failures += not_rehearsed(checked, self.refused)
+        # Rules across properties rely on their types.
+        return checked, failures or [*self._odd(checked)]
+
+    def _odd(self, news: Props) -> Iterator[Failure]:
+        """What the cloud would refuse in inputs that fit the table."""
+        yield from ()
 
     def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
         found = super().diff(id, old_inputs, old_outputs, news)

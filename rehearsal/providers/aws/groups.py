@@ -60,19 +60,18 @@ class SecurityGroup(Stored):
     }
     outputs: ClassVar = {"arn": Property(), "ownerId": Property(), "tagsAll": Property(kind=dict)}
 
-    def check(self, news: Props) -> tuple[Props, list[Failure]]:
-        checked, failures = super().check(news)
-        failures += catalog.odd_region(checked)
+    def _odd(self, news: Props) -> Iterator[Failure]:
+        yield from catalog.odd_region(news)
         for name in ("name", "description"):
-            if known(checked.get(name)) and (not checked[name] or not _TEXT.fullmatch(checked[name])):
-                failures.append(Failure(name, "must be 1 to 255 of a-z, A-Z, 0-9, space and ._-:/()#,@[]+=&;{}!$*"))
-        if known(checked.get("name")) and str(checked["name"]).startswith("sg-"):
-            failures.append(Failure("name", "invalid group name: it can't begin with 'sg-'"))
+            if known(news.get(name)) and (not news[name] or not _TEXT.fullmatch(news[name])):
+                yield Failure(name, "must be 1 to 255 of a-z, A-Z, 0-9, space and ._-:/()#,@[]+=&;{}!$*")
+        if known(news.get("name")) and news["name"].startswith("sg-"):
+            yield Failure("name", "invalid group name: it can't begin with 'sg-'")
         for name in ("ingress", "egress"):
-            failures += each(name, checked.get(name), INLINE)
-            for index, rule in enumerate(as_list(checked.get(name))):
-                failures += _odd_inline(f"{name}[{index}]", rule)
-        return checked, failures
+            wrong = [*each(name, news.get(name), INLINE)]
+            yield from wrong
+            for index, rule in enumerate(() if wrong else as_list(news.get(name))):
+                yield from _odd_inline(f"{name}[{index}]", rule)
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         region = catalog.region(inputs)
@@ -161,9 +160,9 @@ class _Rule(Stored):
     }
     outputs: ClassVar = {"arn": Property(), "securityGroupRuleId": Property(), "tagsAll": Property(kind=dict)}
 
-    def check(self, news: Props) -> tuple[Props, list[Failure]]:
-        checked, failures = super().check(news)
-        return checked, [*failures, *catalog.odd_region(checked), *_odd_rule(checked)]
+    def _odd(self, news: Props) -> Iterator[Failure]:
+        yield from catalog.odd_region(news)
+        yield from _odd_rule(news)
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         id, region = f"sgr-{secrets.token_hex(9)[:17]}", catalog.region(inputs)
@@ -281,6 +280,9 @@ def _odd_network(
     path: str, value: Any, family: type[ipaddress.IPv4Network | ipaddress.IPv6Network]
 ) -> Iterator[Failure]:
     if value is None or value is UNKNOWN:
+        return
+    if not isinstance(value, str):
+        yield Failure(path, f"{value!r} is not a valid CIDR block")
         return
     try:
         family(value)

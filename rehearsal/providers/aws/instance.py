@@ -149,15 +149,15 @@ class Instance(Stored):
         "tagsAll": Property(kind=dict),
     }
 
-    def check(self, news: Props) -> tuple[Props, list[Failure]]:
-        checked, failures = super().check(news)
-        failures += [*catalog.odd_region(checked), *_odd_user_data(checked), *_odd_network(checked)]
-        kind = checked.get("instanceType")
+    def _odd(self, news: Props) -> Iterator[Failure]:
+        yield from catalog.odd_region(news)
+        yield from _odd_user_data(news)
+        yield from _odd_network(news)
+        kind = news.get("instanceType")
         if known(kind) and kind not in catalog.instance_types():
-            failures.append(Failure("instanceType", f"Invalid value {kind!r} for InstanceType: EC2 has no such type"))
-        failures += nested("metadataOptions", checked.get("metadataOptions"), METADATA)
-        failures += [*nested("rootBlockDevice", checked.get("rootBlockDevice"), ROOT), *_odd_root(checked)]
-        return checked, failures
+            yield Failure("instanceType", f"Invalid value {kind!r} for InstanceType: EC2 has no such type")
+        yield from nested("metadataOptions", news.get("metadataOptions"), METADATA)
+        yield from [*nested("rootBlockDevice", news.get("rootBlockDevice"), ROOT)] or _odd_root(news)
 
     def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
         found = super().diff(id, old_inputs, old_outputs, news)

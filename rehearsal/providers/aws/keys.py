@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -39,11 +40,10 @@ class KeyPair(Stored):
         "tagsAll": Property(kind=dict),
     }
 
-    def check(self, news: Props) -> tuple[Props, list[Failure]]:
-        checked, failures = super().check(news)
-        if known(checked.get("keyName")) and not 0 < len(checked["keyName"]) <= 255:
-            failures.append(Failure("keyName", "must be 1 to 255 characters"))
-        return checked, [*failures, *catalog.odd_region(checked)]
+    def _odd(self, news: Props) -> Iterator[Failure]:
+        yield from catalog.odd_region(news)
+        if known(news.get("keyName")) and not 0 < len(news["keyName"]) <= 255:
+            yield Failure("keyName", "must be 1 to 255 characters")
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         kind, fingerprint = _described(inputs["publicKey"])

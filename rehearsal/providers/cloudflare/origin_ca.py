@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -15,6 +15,8 @@ from rehearsal.providers.base import Failure, Property, Props
 from rehearsal.providers.cloudflare import api
 from rehearsal.providers.shapes import as_list, words
 
+# https://developers.cloudflare.com/ssl/origin-configuration/origin-ca/
+MOST_HOSTNAMES: Final = 200
 _PATH = "certificates"
 _KEYS = {"origin-rsa": rsa.RSAPublicKey, "origin-ecc": ec.EllipticCurvePublicKey}
 _HOSTNAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}", re.IGNORECASE)
@@ -41,9 +43,16 @@ class OriginCaCertificate(Stored):
     }
     outputs: ClassVar = {"certificate": Property(), "expiresOn": Property()}
 
-    def check(self, news: Props) -> tuple[Props, list[Failure]]:
-        checked, failures = super().check(news)
-        return checked, [*failures, *_odd(checked)]
+    def _odd(self, news: Props) -> Iterator[Failure]:
+        hostnames = news.get("hostnames")
+        yield from words("hostnames", hostnames)
+        if hostnames == [] or len(as_list(hostnames)) > MOST_HOSTNAMES:
+            yield Failure("hostnames", f"must be 1 to {MOST_HOSTNAMES} names")
+        for hostname in as_list(hostnames):
+            if isinstance(hostname, str) and hostname and not _HOSTNAME.fullmatch(hostname):
+                yield Failure("hostnames", f"{hostname!r} is no hostname, nor a wildcard such as *.example.com")
+        if news.get("requestType") == "keyless-certificate":
+            yield Failure("requestType", "keyless-certificate is not rehearsed")
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         for hostname in inputs["hostnames"]:
@@ -80,15 +89,3 @@ class OriginCaCertificate(Stored):
             )
         except ValueError as odd:
             raise api.refused("POST", _PATH, 1100, f"Failed to parse CSR: {odd}") from odd
-
-
-def _odd(news: Props) -> Iterator[Failure]:
-    hostnames = news.get("hostnames")
-    yield from words("hostnames", hostnames)
-    if hostnames == [] or len(as_list(hostnames)) > 200:
-        yield Failure("hostnames", "must be 1 to 200 names")
-    for hostname in as_list(hostnames):
-        if isinstance(hostname, str) and not _HOSTNAME.fullmatch(hostname):
-            yield Failure("hostnames", f"{hostname!r} is no hostname, nor a wildcard such as *.example.com")
-    if news.get("requestType") == "keyless-certificate":
-        yield Failure("requestType", "keyless-certificate is not rehearsed")

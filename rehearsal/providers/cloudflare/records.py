@@ -51,9 +51,8 @@ class DnsRecord(Stored):
         "tagsModifiedOn": Property(),
     }
 
-    def check(self, news: Props) -> tuple[Props, list[Failure]]:
-        checked, failures = super().check(news)
-        return checked, [*failures, *(() if failures else _odd(checked))]
+    def _odd(self, news: Props) -> Iterator[Failure]:
+        yield from _odd(news)
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         if inputs["proxied"] and inputs["ttl"] != AUTOMATIC:

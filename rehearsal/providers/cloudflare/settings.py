@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from rehearsal.cloud.zone import SETTINGS
@@ -34,23 +35,16 @@ class ZoneSetting(Stored):
         "timeRemaining": Property(kind=float),
     }
 
-    def check(self, news: Props) -> tuple[Props, list[Failure]]:
-        checked, failures = super().check(news)
-        id, value = checked.get("settingId"), checked.get("value")
-        if not known(id) or not isinstance(id, str):
-            return checked, failures
+    def _odd(self, news: Props) -> Iterator[Failure]:
+        id, value = news["settingId"], news["value"]
+        if not known(id):
+            return
         if id not in SETTINGS:
-            failures.append(
-                Failure(
-                    "settingId", f"Unrecognized zone setting name: {id} (1006); rehearsed ones: {', '.join(SETTINGS)}"
-                )
-            )
-        elif value is not None and value is not UNKNOWN and value not in SETTINGS[id].choices:
-            allowed = ", ".join(SETTINGS[id].choices)
-            failures.append(
-                Failure("value", f"Invalid value for zone setting {id} (1007): {value!r}; allowed: {allowed}")
-            )
-        return checked, failures
+            rehearsed = f"rehearsed ones: {', '.join(SETTINGS)}"
+            yield Failure("settingId", f"Unrecognized zone setting name: {id} (1006); {rehearsed}")
+        elif value is not UNKNOWN and value not in SETTINGS[id].choices:
+            allowed = f"allowed: {', '.join(SETTINGS[id].choices)}"
+            yield Failure("value", f"Invalid value for zone setting {id} (1007): {value!r}; {allowed}")
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         return inputs["settingId"], self._set(inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
@@ -71,22 +72,25 @@ class Droplet(Stored):
         for name in ("size", "region"):
             if isinstance(checked.get(name), str):
                 checked[name] = checked[name].lower()
+        return checked, failures
+
+    def _odd(self, news: Props) -> Iterator[Failure]:
         rules = {
             "size": ("You specified an invalid size for Droplet creation.", catalog.sizes()),
             "region": ("You specified an invalid region for Droplet creation.", catalog.regions()),
             "image": ("The image you specified is not rehearsed.", (catalog.IMAGE,)),
         }
         for name, (refusal, allowed) in rules.items():
-            if known(checked.get(name)) and checked[name] not in allowed:
-                failures.append(Failure(name, f"{refusal} {checked[name]!r} is none of {', '.join(allowed)}"))
-        if known(checked.get("name")) and not _HOSTNAME.fullmatch(checked["name"]):
+            if known(news.get(name)) and news[name].lower() not in allowed:
+                yield Failure(name, f"{refusal} {news[name]!r} is none of {', '.join(allowed)}")
+        if known(news.get("name")) and not _HOSTNAME.fullmatch(news["name"]):
             allowed = "Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)"
-            failures.append(Failure("name", f"{allowed} {checked['name']!r}"))
-        if checked.get("publicNetworking") is False:
-            failures.append(Failure("publicNetworking", "a droplet without public networking is not rehearsed"))
-        failures += _odd_user_data(checked.get("userData"))
-        failures += [*words("sshKeys", checked.get("sshKeys")), *tags.refused("tags", checked.get("tags"))]
-        return checked, failures
+            yield Failure("name", f"{allowed} {news['name']!r}")
+        if news.get("publicNetworking") is False:
+            yield Failure("publicNetworking", "a droplet without public networking is not rehearsed")
+        yield from _odd_user_data(news.get("userData"))
+        yield from words("sshKeys", news.get("sshKeys"))
+        yield from tags.refused("tags", news.get("tags"))
 
     def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
         found = super().diff(id, old_inputs, old_outputs, news)
@@ -178,13 +182,13 @@ class Droplet(Stored):
         return found
 
 
-def _odd_user_data(text: Any) -> list[Failure]:
-    if text is None or text is UNKNOWN or not isinstance(text, str):
-        return []
-    size = len(text.encode())
-    if size > USER_DATA_LIMIT:
-        return [Failure("userData", f"User data is too long: {size} bytes, the limit is {USER_DATA_LIMIT}")]
-    return [] if text else [Failure("userData", "must not be empty; leave it out")]
+def _odd_user_data(text: Any) -> Iterator[Failure]:
+    if text is None or text is UNKNOWN:
+        return
+    if not text:
+        yield Failure("userData", "must not be empty; leave it out")
+    if (size := len(text.encode())) > USER_DATA_LIMIT:
+        yield Failure("userData", f"User data is too long: {size} bytes, the limit is {USER_DATA_LIMIT}")
 
 
 def _hidden(user_data: str | None) -> str | None:

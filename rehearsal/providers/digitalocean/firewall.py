@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
 from rehearsal.providers.account import Stored
-from rehearsal.providers.base import UNKNOWN, ApiError, Failure, Property, Props
+from rehearsal.providers.base import ApiError, Failure, Property, Props
 from rehearsal.providers.digitalocean import protection, tags
-from rehearsal.providers.shapes import as_list, each, known, not_rehearsed, now, physical_name
+from rehearsal.providers.shapes import as_list, each, known, not_rehearsed, now, physical_name, words
 
 # https://docs.digitalocean.com/products/networking/firewalls/details/limits/
 MOST_RULES: Final = 50
@@ -58,14 +58,11 @@ class Firewall(Stored):
         "pendingChanges": Property(kind=list),
     }
 
-    def check(self, news: Props) -> tuple[Props, list[Failure]]:
-        checked, failures = super().check(news)
-        if not failures:
-            failures += tags.refused("tags", checked.get("tags"))
-            failures += _odd_rules("inboundRules", checked.get("inboundRules"), "source", INBOUND)
-            failures += _odd_rules("outboundRules", checked.get("outboundRules"), "destination", OUTBOUND)
-            failures += _too_many(checked)
-        return checked, failures
+    def _odd(self, news: Props) -> Iterator[Failure]:
+        yield from tags.refused("tags", news.get("tags"))
+        yield from _odd_rules("inboundRules", news.get("inboundRules"), "source", INBOUND)
+        yield from _odd_rules("outboundRules", news.get("outboundRules"), "destination", OUTBOUND)
+        yield from _too_many(news)
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         outputs = {"name": physical_name(name), **inputs}
@@ -133,7 +130,9 @@ def port_range(text: str) -> tuple[int, int] | None:
 
 
 def _odd_rules(path: str, rules: Any, side: str, table: dict[str, Property]) -> Iterator[Failure]:
-    yield from each(path, rules, table)
+    if wrong := [*each(path, rules, table)]:
+        yield from wrong
+        return
     for index, rule in enumerate(as_list(rules)):
         if not isinstance(rule, dict):
             continue
@@ -142,9 +141,10 @@ def _odd_rules(path: str, rules: Any, side: str, table: dict[str, Property]) -> 
             yield Failure(f"{where}.{failure.property}", failure.reason)
         yield from _odd_ports(where, rule)
         yield from tags.refused(f"{where}.{side}Tags", rule.get(f"{side}Tags"))
+        yield from words(f"{where}.{side}Addresses", rule.get(f"{side}Addresses"))
         for address in as_list(rule.get(f"{side}Addresses")):
             try:
-                if address is not UNKNOWN:
+                if isinstance(address, str) and address:
                     ipaddress.ip_network(address)
             except ValueError as odd:
                 yield Failure(f"{where}.{side}Addresses", f"invalid address: {odd}")

@@ -10,7 +10,7 @@ from rehearsal.cloud.world import World
 from rehearsal.providers.account import Stored
 from rehearsal.providers.base import Failure, Property, Props
 from rehearsal.providers.digitalocean import protection
-from rehearsal.providers.shapes import as_list, known, physical_name
+from rehearsal.providers.shapes import as_list, physical_name
 
 COLLECTION = "digitalocean/tags"
 _NAME = re.compile(r"[a-zA-Z0-9:\-_]{1,255}")
@@ -32,9 +32,8 @@ class Tag(Stored):
         "databasesCount": Property(kind=int),
     }
 
-    def check(self, news: Props) -> tuple[Props, list[Failure]]:
-        checked, failures = super().check(news)
-        return checked, [*failures, *(refused("name", [checked["name"]]) if known(checked.get("name")) else ())]
+    def _odd(self, news: Props) -> Iterator[Failure]:
+        yield from refused("name", [news.get("name")])
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         # Creating a tag that exists is no error: https://docs.digitalocean.com/reference/api/reference/tags/

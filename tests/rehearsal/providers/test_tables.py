@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pulumi import _types as types
 
+import components.sdk  # noqa: F401  # lets the SDKs' modules be imported without the whole of each
 from rehearsal.providers import ssh, tls
 from rehearsal.providers.aws import groups, instance
 from rehearsal.providers.base import Resource
@@ -47,12 +48,6 @@ STRICTER = {
 }
 # Outputs of the SDK that nothing here can fill.
 MISSING = {"RandomPassword": {"bcryptHash"}}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _whole_packages() -> None:
-    for package in {module.partition(".")[0] for module in SDK.values()}:
-        importlib.import_module(package)
 
 
 def _arguments(module: str, kind: str) -> Any:
