@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provisioning.ranges import CloudflareRanges
 from provisioning.render import render
 
+STOP_TIMEOUT = 45
+"""Seconds that Caddy's unit gives it to stop (TimeoutStopSec)."""
+
+_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
+_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProxyOptions:
-    """Limits of the proxy; times in seconds."""
+    """Limits of the proxy; times in seconds.
+
+    Raises ValueError for a path that would need quoting and for a grace period that the unit would cut off.
+    """
 
     max_body: int = 100_000_000
     """Bytes of a request's body. The default is what Cloudflare itself lets through on its free and pro plans."""
@@ -23,11 +33,17 @@ class ProxyOptions:
     restart_wait: int = 10
     """How long a request waits for an app that is being restarted before it gets a 502."""
     grace_period: int = 30
-    """How long a stopping or reloading proxy waits for requests under way; the unit allows 45."""
+    """How long a stopping or reloading proxy waits for requests under way; less than STOP_TIMEOUT."""
     hsts: int = 31_536_000
     """max-age of Strict-Transport-Security, where the app does not set the header itself."""
     health_path: str | None = None
     """Kept out of the access log."""
+
+    def __post_init__(self) -> None:
+        if self.health_path is not None and not _PATH.fullmatch(self.health_path):
+            raise ValueError(f"health path {self.health_path!r}: letters, digits and . _ ~ / - after a leading /")
+        if not 0 <= self.grace_period < STOP_TIMEOUT:
+            raise ValueError(f"grace period {self.grace_period}: 0 to {STOP_TIMEOUT - 1} seconds")
 
 
 def configuration(
@@ -36,7 +52,11 @@ def configuration(
     """The site's files by name: "Caddyfile" and "edge.nft".
 
     `redirects` are hostnames that answer 301 to https://`hostname` with the same path and query.
+    Raises ValueError for anything that is no lower-case (punycode) hostname: these go into a configuration file.
     """
+    for name in (hostname, *redirects):
+        if not _HOSTNAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a hostname like example.com")
     return {
         "Caddyfile": render(
             "etc/origin/current/Caddyfile.j2", hostname=hostname, redirects=redirects, ranges=ranges, proxy=proxy

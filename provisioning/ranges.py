@@ -56,8 +56,8 @@ def _family(texts: Sequence[str], version: int) -> tuple[str, ...]:
 
 def _network(text: str, version: int) -> IPv4Network | IPv6Network:
     try:
-        network = ip_network(text)
-    except (ValueError, TypeError):
+        network = ip_network(str(text))  # it would take a number, too
+    except ValueError:
         like = {4: "173.245.48.0/20", 6: "2606:4700::/32"}[version]
         raise RangesRefused(f"Cloudflare's IPv{version} ranges: {text!r} is not a network like {like}") from None
     if network.version != version:
