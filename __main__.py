@@ -142,7 +142,7 @@ def main() -> None:
     app.inspect(source, settings.app.entrypoint)
     archive = app.archive(source, Path(".releases"), exclude=settings.app.exclude)
     edge_ranges = cloudflare_ranges()
-    zone = get_zone(filter=GetZoneFilterArgs(name=settings.site.zone))
+    zone = get_zone(filter=GetZoneFilterArgs(name=settings.site.zone, match="all"))
     host_settings, bootstrap_hash, provider = host_args(settings, openings(edge_ranges, operator_ranges(settings)))
 
     site = Site(

@@ -8,7 +8,7 @@ import pulumi
 from pulumi_command import remote
 
 from components.host import Host
-from provisioning import readiness
+from provisioning import readiness, tools
 
 USER = "deploy"
 
@@ -26,7 +26,7 @@ class BootstrapArgs:
 
 
 class Bootstrap(pulumi.ComponentResource):
-    """Ready when cloud-init and the bootstrap are done; fails with the end of their log.
+    """Ready when cloud-init and the bootstrap are done; fails with the end of their log. Then brings the host's tools.
 
     `connection` is pinned to the SSH host key seen at this first contact: pulumi-command checks none unless told
     (https://github.com/pulumi/pulumi-command/issues/755).
@@ -56,5 +56,13 @@ class Bootstrap(pulumi.ComponentResource):
             host_key=self.host_key,
             dial_error_limit=5,
             per_dial_timeout=10,
+        )
+        self.tools: pulumi.Resource = remote.Command(
+            f"{name}-tools",
+            connection=self.connection,
+            create=tools.INSTALL,
+            stdin=tools.archive(),
+            triggers=[args.host.host_id],
+            opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({"host_key": self.host_key})

@@ -94,7 +94,7 @@ class Site(pulumi.ComponentResource):
                 private_key=certificate.private_key,
                 client_ca=pulls.ca,
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=[pulls.enabled]),
+            pulumi.ResourceOptions(parent=self, depends_on=[bootstrap.tools, pulls.enabled]),
         )
         release = Release(
             f"{name}-release",
@@ -106,7 +106,7 @@ class Site(pulumi.ComponentResource):
                 manifest=args.app.manifest,
                 environment=args.app.environment,
             ),
-            inside,
+            pulumi.ResourceOptions(parent=self, depends_on=[bootstrap.tools]),
         )
         verified = VerifiedOrigin(
             f"{name}-verified",

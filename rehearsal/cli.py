@@ -9,15 +9,19 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from rehearsal import checks, stackfile
-from rehearsal.cloud import machine
-from rehearsal.engine import EngineError, Result, display
+from rehearsal import stackfile
+from rehearsal.cloud import machine, preflight
+from rehearsal.engine import Event, Result, display
+from rehearsal.engine.state import StateLocked
 from rehearsal.rehearsal import PROJECT, NotUp, Rehearsal
+
+if TYPE_CHECKING:
+    from rehearsal import checks
 
 _MARK = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]–[/]"}
 
@@ -35,7 +39,7 @@ class Report:
         """One line of progress."""
         self.err.print(f"[dim]{time.monotonic() - self._started:6.1f}s[/] {text}", markup=True)
 
-    def step(self, event: Any) -> None:
+    def step(self, event: Event) -> None:
         """One line for what the engine is doing."""
         line = display.event_line(event)
         if line:
@@ -82,14 +86,14 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     report = Report(arguments.json)
     try:
-        problems = machine.preflight()
+        problems = preflight.problems()
         if problems:
             raise stackfile.StackFileError("the rehearsal can't run here:\n" + "\n".join(f"- {p}" for p in problems))
         stack = stackfile.load(stackfile.find(PROJECT, arguments.stack))
         for name in stack.substituted:
             report.say(f"{name} is encrypted for another key: a random value stands in for it")
         return arguments.run(Rehearsal(stack, report.say, report.step), report, arguments)
-    except (stackfile.StackFileError, NotUp, EngineError) as error:
+    except (stackfile.StackFileError, NotUp, StateLocked) as error:
         report.err.print(f"[red]rehearse:[/] {error}", markup=True)
         return 2
     except KeyboardInterrupt:
@@ -113,6 +117,8 @@ def _preview(rehearsal: Rehearsal, report: Report, _: argparse.Namespace) -> int
 
 
 def _check(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
+    from rehearsal import checks
+
     rehearsal.require()
     depth = "full" if getattr(arguments, "full", False) else "quick"
     only = [int(number) for number in getattr(arguments, "only", None) or []] or None
@@ -128,14 +134,16 @@ def _status(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace)
     rehearsal.require()
     outputs = rehearsal.engine.outputs()
     seen = rehearsal.on_host("sudo origin status --json; sudo release status --json")
-    document = {"outputs": outputs, "machines": machine.states(rehearsal.world)}
+    document = {"outputs": outputs, "machines": rehearsal.world.store.items(machine.COLLECTION)}
     document["host"] = [json.loads(line) for line in seen.stdout.splitlines()] if seen.returncode == 0 else seen.stderr
     report.result(document, lambda: report.out.print_json(data=document, default=str))
     return 0 if seen.returncode == 0 else 1
 
 
 def _logs(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> int:
-    return _login(rehearsal, ["sudo", "journalctl", "--no-pager", "-n", str(arguments.lines), "-u", "app@*", "-u", "caddy"])
+    return _login(
+        rehearsal, ["sudo", "journalctl", "--no-pager", "-n", str(arguments.lines), "-u", "app@*", "-u", "caddy"]
+    )
 
 
 def _ssh(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> int:
@@ -187,7 +195,9 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
-        sub.add_argument("--stack", default=os.environ.get("REHEARSAL_STACK", "dev"), help="a stack's name, or the path of its file")
+        sub.add_argument(
+            "--stack", default=os.environ.get("REHEARSAL_STACK", "dev"), help="a stack's name, or the path of its file"
+        )
         sub.add_argument("--json", action="store_true", help="print one JSON document, for programs")
         sub.set_defaults(run=run)
         return sub

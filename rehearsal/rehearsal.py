@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal import providers
-from rehearsal.cloud import authorities, edge, image, machine, mirror, network
+from rehearsal.cloud import authorities, edge, ground, network
 from rehearsal.cloud.world import World
 from rehearsal.engine import Engine, Result
 from rehearsal.stackfile import StackFile
@@ -33,11 +33,6 @@ CREDENTIALS = {
 def home() -> Path:
     """Where the worlds of this checkout live."""
     return Path(os.environ.get("REHEARSAL_HOME") or PROJECT / ".rehearsal")
-
-
-def cache() -> Path:
-    """What all checkouts share: the machine image and packages."""
-    return Path(os.environ.get("REHEARSAL_CACHE") or "/var/cache/flask-origin")
 
 
 class NotUp(Exception):
@@ -63,12 +58,12 @@ class Rehearsal:
     @property
     def exists(self) -> bool:
         """Whether anything of this stack may be standing."""
-        return self.world.root.exists()
+        return (self.world.root / "engine").exists()
 
     @property
     def public_ca(self) -> Path:
         """The CA (PEM file) that visitors trust for the edge's certificates."""
-        return authorities.ensure(self.world).public_ca
+        return authorities.public_file(self.world)
 
     def require(self) -> None:
         """Bring back what a reboot of this machine took down; raises NotUp when the stack was never brought up."""
@@ -77,11 +72,8 @@ class Rehearsal:
 
     def prepare(self) -> None:
         """Bring up what stands before any program runs: image, packages, networks, an account with the zone."""
-        image.ensure(cache(), self.say)
-        mirror.ensure(self.world, cache())
-        network.ensure(self.world)
+        ground.ensure(self.world, self.say)
         providers.seed_zone(self.world, str(self.stack.section("site").get("zone", "")))
-        machine.resume(self.world)
         edge.apply(self.world)
 
     def up(self, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Result:
@@ -104,10 +96,8 @@ class Rehearsal:
 
     def remove(self) -> None:
         """Take down the world whatever state it is in; nothing of it is left."""
-        machine.remove_all(self.world)
         edge.stop(self.world)
-        network.remove(self.world)
-        mirror.stop(self.world)
+        ground.remove(self.world)
         shutil.rmtree(self.world.root, ignore_errors=True)
 
     def outputs(self) -> dict[str, Any]:
@@ -133,9 +123,7 @@ class Rehearsal:
     def on_host(self, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run one shell command on the host as `deploy`, captured, bounded to a minute unless told."""
         with self.ssh() as login:
-            return subprocess.run(
-                [*login, command], **{"text": True, "capture_output": True, "timeout": 60, **options}
-            )
+            return subprocess.run([*login, command], **{"text": True, "capture_output": True, "timeout": 60, **options})
 
     def at(self, place: str, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command from one of the places to stand."""
@@ -143,9 +131,7 @@ class Rehearsal:
             self.world, place, list(argv), **{"text": True, "capture_output": True, "timeout": 60, **options}
         )
 
-    def _config(
-        self, changes: Mapping[str, Mapping[str, Any]] | None
-    ) -> tuple[dict[str, str], frozenset[str]]:
+    def _config(self, changes: Mapping[str, Mapping[str, Any]] | None) -> tuple[dict[str, str], frozenset[str]]:
         config = dict(self.stack.config)
         for section, values in (changes or {}).items():
             config[f"flask-origin:{section}"] = json.dumps({**self.stack.section(section), **values})
