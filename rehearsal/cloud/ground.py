@@ -20,7 +20,7 @@ def ensure(world: World, progress: image.Progress = lambda _: None) -> None:
     network.ensure(world)
     firewall.load(world)
     mirror.ensure(world, built)
-    machine.recover(world, progress)
+    machine.resume(world, progress)
 
 
 def remove(world: World) -> None:

@@ -1,7 +1,7 @@
 """Droplets and instances: Debian machines booted by systemd-nspawn from the image, each on a disk of its own.
 
 Each step of making or removing a machine is written to the store before it is taken: whenever a command is killed,
-`recover` finds what it left and finishes it.
+`resume` finds what it left and finishes it.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def destroy(world: World, id: str) -> None:
     world.store.delete(COLLECTION, id)
 
 
-def recover(world: World, progress: image.Progress = lambda _: None) -> None:
+def resume(world: World, progress: image.Progress = lambda _: None) -> None:
     """Finishes what a killed command or a restart of the host left.
 
     Half-made and half-removed machines are removed; what should run and does not (and did not power itself off) is
@@ -140,6 +140,11 @@ def recover(world: World, progress: image.Progress = lambda _: None) -> None:
 def running(world: World, id: str) -> bool:
     """Whether the machine is switched on and has not powered itself off. It may still be booting."""
     return daemon.running(world, running_group(id)) or daemon.running(world, _supervisor_group(id))
+
+
+def states(world: World) -> dict[str, dict[str, Any]]:
+    """Every machine by id: what `describe` gives, and whether it is running."""
+    return {id: {**found, "running": running(world, id)} for id, found in world.store.items(COLLECTION).items()}
 
 
 def describe(world: World, id: str) -> dict[str, Any]:
