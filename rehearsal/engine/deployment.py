@@ -16,6 +16,7 @@ from rehearsal.providers.base import UNKNOWN, ApiError, Diff, Function, Props, U
 from .execution import Execution
 from .state import Record
 from .steps import changes
+from .urns import name_of, parts, urn_of
 from .values import Unsupported, plain
 
 TRIGGER = "replacementTrigger"
@@ -43,14 +44,6 @@ class Goal:
     ignore_changes: tuple[str, ...] = ()
     replace_on_changes: tuple[str, ...] = ()  # "*" is all
     delete_before_replace: bool | None = None  # None: as the provider says
-
-
-def urn_of(stack: str, project: str, parent: str, type: str, name: str) -> str:
-    """A resource's URN holds the types of its ancestors, except the stack's."""
-    ancestors = "" if not parent else parent.split("::")[2] + "$"
-    if ancestors == "pulumi:pulumi:Stack$":
-        ancestors = ""
-    return f"urn:pulumi:{stack}::{project}::{ancestors}{type}::{name}"
 
 
 class Deployment:
@@ -116,8 +109,7 @@ class Deployment:
     def _former_urns(self, goal: Goal) -> list[str]:
         """The aliases written out, and those that follow from the parent's having been renamed."""
         record = goal.record
-        prefix, project, _, _ = record.urn.split("::")
-        stack = prefix.removeprefix("urn:pulumi:")
+        stack, project, _, _ = parts(record.urn)
         own = []
         for alias in goal.aliases:
             parent = self._renamed.get(alias.parent, alias.parent) or record.parent
@@ -127,9 +119,9 @@ class Deployment:
         inherited = []
         if former_parent := self._renamed.get(record.parent):
             for urn in (record.urn, *own):
-                *_, types, name = urn.split("::")
-                if name.startswith(present := _name(record.parent)):  # by convention children are named so
-                    name = _name(former_parent) + name.removeprefix(present)
+                *_, types, name = parts(urn)
+                if name.startswith(present := name_of(record.parent)):  # by convention children are named so
+                    name = name_of(former_parent) + name.removeprefix(present)
                 inherited.append(urn_of(stack, project, former_parent, types.rpartition("$")[2], name))
         return own + inherited
 
@@ -211,10 +203,6 @@ class Deployment:
             names[TRIGGER] = None
             replaces.append(TRIGGER)
         return Diff(tuple(names), tuple(replaces), diff.delete_before_replace)
-
-
-def _name(urn: str) -> str:
-    return urn.rpartition("::")[2]
 
 
 def _differing(old: Record, new: Record) -> list[str]:

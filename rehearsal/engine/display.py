@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from .steps import Change, Event, Op, Problem, Result, Step
+from .urns import name_of
 
 _WIDTH = 60  # characters of a value that are shown
 _LEAD = 8  # characters that are kept of what two long values begin with in common
@@ -144,7 +145,7 @@ def _json(value: Any) -> str:
 
 
 def _message(word: str, problem: Problem) -> str:
-    name = problem.urn.rpartition("::")[2]
+    name = name_of(problem.urn)
     text = problem.text.replace("\n", "\n    ")
     where = f" {name}:" if name else ""
     told = f"{word}:{where} {text}" if word != "info" else f"{where} {text}".strip()

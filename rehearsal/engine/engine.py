@@ -12,12 +12,13 @@ from typing import Any, Literal
 from rehearsal.providers.base import Function, Props, Resource
 
 from . import program
-from .deployment import Deployment, urn_of
+from .deployment import Deployment
 from .execution import Execution
 from .monitor import Messages, Monitor
 from .run import Failed, Run
 from .state import State, StateLocked, locked
 from .steps import Event, Result
+from .urns import urn_of
 from .values import masked, plain
 
 Command = Literal["preview", "up", "destroy", "refresh"]

@@ -16,9 +16,10 @@ from pulumi.runtime.proto import alias_pb2, engine_pb2, resource_pb2
 
 from rehearsal.providers.base import UNKNOWN, ApiError
 
-from .deployment import Alias, Deployment, Goal, urn_of
+from .deployment import Alias, Deployment, Goal
 from .run import Run
 from .state import Record
+from .urns import urn_of
 from .values import Unsupported, decode, decode_value, encode
 
 FEATURES = {

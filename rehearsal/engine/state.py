@@ -16,6 +16,7 @@ from typing import Any, Literal
 from rehearsal.providers.base import Props
 
 from .secrets import Sealer, StateLocked
+from .urns import name_of
 from .values import from_tree, to_tree
 
 VERSION = 1
@@ -47,7 +48,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        return self.urn.rpartition("::")[2]
+        return name_of(self.urn)
 
     def renamed(self, old: str, new: str) -> Record:
         """With every mention of one URN changed to another."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from rehearsal.providers.base import Props, same
 
+from .urns import name_of
 from .values import masked, plain
 
 Op = Literal["same", "create", "update", "replace", "delete", "read", "import", "refresh"]
@@ -43,7 +44,7 @@ class Step:
 
     @property
     def name(self) -> str:
-        return self.urn.rpartition("::")[2]
+        return name_of(self.urn)
 
 
 @dataclass(frozen=True)
