@@ -1,4 +1,4 @@
-"""A world whose cloud is only its store: edge, firewall and machines are recorded, not made."""
+"""An account: a world whose cloud is only its store. What is asked of edge, firewall and machines is recorded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Calls:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     for name in ("CLOUDFLARE_API_TOKEN", "DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN", "AWS_ACCESS_KEY_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("rehearsal.cloud.world.RUNTIME", tmp_path / "run")
@@ -65,12 +65,12 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
 
 
 @pytest.fixture
-def resources(world: World, calls: Calls) -> dict[str, Resource]:
+def resources(account: World, calls: Calls) -> dict[str, Resource]:
     """Handlers by the last part of their token, such as Droplet."""
-    return {token.rpartition(":")[2]: handler for token, handler in providers.resources(world).items()}
+    return {token.rpartition(":")[2]: handler for token, handler in providers.resources(account).items()}
 
 
 @pytest.fixture
-def functions(world: World, calls: Calls) -> dict[str, Function]:
+def functions(account: World, calls: Calls) -> dict[str, Function]:
     """Handlers by the last part of their token, such as getZone."""
-    return {token.rpartition(":")[2]: handler for token, handler in providers.functions(world).items()}
+    return {token.rpartition(":")[2]: handler for token, handler in providers.functions(account).items()}

@@ -43,12 +43,12 @@ def checked(handler: Resource, inputs: Props) -> Props:
     return news
 
 
-def make(handler: Resource, name: str = "it", **inputs: object) -> Made:
+def make(handler: Resource, logical: str = "it", /, **inputs: object) -> Made:
     news = checked(handler, inputs)
-    id, outputs = handler.create(name, news)
+    id, outputs = handler.create(logical, news)
     return Made(handler, id, news, outputs)
 
 
-def refusals(handler: Resource, **inputs: object) -> dict[str, str]:
+def refusals(handler: Resource, /, **inputs: object) -> dict[str, str]:
     """What check() says, by property."""
     return {failure.property: failure.reason for failure in handler.check(inputs)[1]}
