@@ -11,6 +11,7 @@ from typing import Any
 
 import pulumi
 import pulumi_random as random
+from cryptography import x509
 
 import settings as declared
 from components.ec2_host import Ec2HostArgs, NoPlacement, place
@@ -20,6 +21,7 @@ from components.site import AppArgs, Site, SiteArgs
 from fields import CURRENT
 from provisioning import app, host, origin, ranges
 
+PROJECT = Path(__file__).resolve().parent
 _SECTIONS = tuple(declared.Settings.model_fields)
 
 
@@ -37,6 +39,13 @@ def read_secrets(
 ) -> tuple[dict[str, str], pulumi.Output[Mapping[str, str]]]:
     """The app's secrets: once plain, to be checked and never to be passed on, and once as a secret Output."""
     plain = declared.check_secrets(config.get_object("secrets"), environment)
+    if plain and not pulumi.runtime.is_config_secret(f"{pulumi.get_project()}:secrets"):
+        raise declared.SettingsError(
+            [
+                f"secrets: {', '.join(sorted(plain))} stand in plain text in the stack file; do: remove the section, "
+                "change those secrets where they come from, then `pulumi config set --secret --path secrets.NAME`"
+            ]
+        )
     return plain, config.get_secret_object("secrets") or pulumi.Output.secret({})
 
 
@@ -113,6 +122,20 @@ def host_args(
     return Ec2HostArgs(**common, placement=placement), digest, provider
 
 
+def client_ca(path: str | None) -> str | None:
+    """The zone's client CA (PEM) when another stack owns it."""
+    if path is None:
+        return None
+    try:
+        text = (PROJECT / path).read_text()
+        x509.load_pem_x509_certificate(text.encode())
+    except (OSError, ValueError) as error:
+        raise declared.SettingsError(
+            [f'edge.client_ca: "{path}" is not a PEM certificate ({error}); do: write the path of one']
+        ) from None
+    return text
+
+
 def environment(
     settings: declared.Settings, secret_names: Mapping[str, str], secrets: pulumi.Output[Mapping[str, str]]
 ) -> dict[str, pulumi.Input[str]]:
@@ -138,9 +161,9 @@ def main() -> None:
     if missing:
         raise declared.SettingsError(missing)
 
-    source = Path(settings.app.source)
+    source = PROJECT / settings.app.source
     app.inspect(source, settings.app.entrypoint)
-    archive = app.archive(source, Path(".releases"), exclude=settings.app.exclude)
+    archive = app.archive(source, PROJECT / ".releases", exclude=settings.app.exclude)
     edge_ranges = cloudflare_ranges()
     zone = get_zone(filter=GetZoneFilterArgs(name=settings.site.zone, match="all"))
     host_settings, bootstrap_hash, provider = host_args(settings, openings(edge_ranges, operator_ranges(settings)))
@@ -176,6 +199,7 @@ def main() -> None:
             certificate_days=settings.edge.certificate_days,
             minimum_tls=settings.edge.minimum_tls,
             manage_zone_settings=settings.edge.manage_zone_settings,
+            client_ca=client_ca(settings.edge.client_ca),
         ),
         pulumi.ResourceOptions(providers=[provider] if provider else None),
     )
@@ -185,6 +209,7 @@ def main() -> None:
     pulumi.export("host_id", site.host_id)
     pulumi.export("host_key", pulumi.Output.unsecret(site.host_key))
     pulumi.export("deploy_key", pulumi.Output.secret(site.deploy_key))
+    pulumi.export("client_ca", site.client_ca)
     pulumi.export("certificate_expires", site.certificate_expires)
 
 

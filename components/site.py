@@ -51,6 +51,8 @@ class SiteArgs:
     certificate_days: int = 5475
     minimum_tls: str = "1.2"
     manage_zone_settings: bool = True
+    client_ca: str | None = None
+    """PEM. The CA of the zone's client certificate when another stack made it; None makes and uploads one."""
 
 
 class Site(pulumi.ComponentResource):
@@ -73,7 +75,10 @@ class Site(pulumi.ComponentResource):
             OriginCertificateArgs(hostnames=hostnames, days=args.certificate_days),
             inside,
         )
-        pulls = OriginPulls(f"{name}-pulls", OriginPullsArgs(zone_id=args.zone_id, hostname=args.hostname), inside)
+        pulls = None
+        if args.client_ca is None:
+            pulls = OriginPulls(f"{name}-pulls", OriginPullsArgs(zone_id=args.zone_id, hostname=args.hostname), inside)
+        self.client_ca: pulumi.Input[str] = pulls.ca if pulls else args.client_ca or ""
         bootstrap = Bootstrap(
             f"{name}-bootstrap",
             BootstrapArgs(
@@ -92,9 +97,9 @@ class Site(pulumi.ComponentResource):
                 authorized_keys=args.authorized_keys,
                 certificate=certificate.certificate,
                 private_key=certificate.private_key,
-                client_ca=pulls.ca,
+                client_ca=self.client_ca,
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=[bootstrap.tools, pulls.enabled]),
+            pulumi.ResourceOptions(parent=self, depends_on=[bootstrap.tools, *([pulls.enabled] if pulls else [])]),
         )
         release = Release(
             f"{name}-release",
@@ -115,8 +120,8 @@ class Site(pulumi.ComponentResource):
                 host_id=host.host_id,
                 hostname=args.hostname,
                 leaf=certificate.certificate,
-                client_certificate=pulls.client_certificate,
-                client_key=pulls.client_key,
+                client_certificate=pulls.client_certificate if pulls else None,
+                client_key=pulls.client_key if pulls else None,
                 configuration=origin.summary,
             ),
             inside,

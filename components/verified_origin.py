@@ -10,14 +10,14 @@ from pulumi_command import remote
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedOriginArgs:
-    """What to expect (`leaf`, PEM) and the client pair (PEM) that Cloudflare will show."""
+    """What to expect (`leaf`, PEM) and the client pair (PEM) that Cloudflare will show, None when it isn't ours."""
 
     connection: remote.ConnectionArgs
     host_id: pulumi.Input[str]
     hostname: str
     leaf: pulumi.Input[str]
-    client_certificate: pulumi.Input[str]
-    client_key: pulumi.Input[str] = field(repr=False)
+    client_certificate: pulumi.Input[str] | None
+    client_key: pulumi.Input[str] | None = field(repr=False)
     configuration: pulumi.Input[str]
     """Changes when the origin must be proven again."""
 

@@ -23,7 +23,7 @@ from rehearsal.rehearsal import PROJECT, NotUp, Rehearsal
 if TYPE_CHECKING:
     from rehearsal import checks
 
-_MARK = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]–[/]"}
+_MARK = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}
 
 
 class Report:

@@ -135,7 +135,8 @@ class Rehearsal:
         config = dict(self.stack.config)
         for section, values in (changes or {}).items():
             config[f"flask-origin:{section}"] = json.dumps({**self.stack.section(section), **values})
-        return config, self.stack.secret_keys
+        secret_keys = self.stack.secret_keys | ({"flask-origin:secrets"} if "secrets" in (changes or {}) else set())
+        return config, secret_keys
 
 
 @contextlib.contextmanager

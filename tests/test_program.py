@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pulumi
 import pytest
 
 from rehearsal import stackfile
+from rehearsal.cloud import authorities
 from tests.components.recorder import RANGES, Recorder, run
 
 ROOT = Path(__file__).parent.parent
@@ -25,11 +27,13 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(name, value)
 
 
-def program(config: dict[str, str], recorder: Recorder | None = None) -> Recorder:
+def program(
+    config: dict[str, str], recorder: Recorder | None = None, secret: tuple[str, ...] = ("flask-origin:secrets",)
+) -> Recorder:
     """Run `__main__.py` under mocks with this configuration."""
 
     def main() -> None:
-        pulumi.runtime.set_all_config(config)
+        pulumi.runtime.set_all_config(config, secret)
         runpy.run_path(str(ROOT / "__main__.py"))
 
     return run(main, recorder)
@@ -73,8 +77,8 @@ def test_a_stack_ends_in_a_proxied_record(path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        ({"ipv4Cidrs": []}, "ipv4"),
-        ({"ipv6Cidrs": []}, "ipv6"),
+        ({"ipv4Cidrs": []}, "IPv4 ranges: 0 given"),
+        ({"ipv6Cidrs": []}, "IPv6 ranges: 0 given"),
         ({"ipv4Cidrs": ["0.0.0.0/0", *RANGES["ipv4Cidrs"]]}, "0.0.0.0/0"),
         ({"ipv4Cidrs": ["banana", *RANGES["ipv4Cidrs"]]}, "banana"),
     ],
@@ -104,3 +108,28 @@ def test_a_weak_secret_key_is_refused_and_never_shown() -> None:
     with pytest.raises(pulumi.RunError, match=r"secrets\.SECRET_KEY") as refused:
         program(config)
     assert "hunter2" not in str(refused.value)
+
+
+def test_secrets_in_plain_text_are_refused() -> None:
+    config = {**configured(DEV), "flask-origin:secrets": '{"DATABASE_URL": "postgres://canary"}'}
+    with pytest.raises(pulumi.RunError, match="secrets: DATABASE_URL stand in plain text") as refused:
+        program(config, secret=())
+    assert "canary" not in str(refused.value)
+    assert program(config).named("site-release-live")
+
+
+def test_another_stacks_client_ca_is_trusted_and_none_is_uploaded(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text(authorities.new_authority("owner").certificate)
+    edge = {"manage_zone_settings": False, "client_ca": str(ca)}
+    recorder = program({**configured(DEV), "flask-origin:edge": json.dumps(edge)})
+    assert "BEGIN CERTIFICATE" in str(recorder.named("site-origin-configured").inputs["stdin"])
+    assert not [made for made in recorder.resources if "uthenticatedOriginPulls" in made.type]
+    assert not recorder.of("cloudflare:index/zoneSetting:ZoneSetting")
+
+
+def test_a_client_ca_that_is_none_is_refused(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("garbage")
+    with pytest.raises(pulumi.RunError, match=r"edge\.client_ca: .* is not a PEM certificate"):
+        program({**configured(DEV), "flask-origin:edge": json.dumps({"client_ca": str(ca)})})

@@ -66,7 +66,7 @@ class Recorder(pulumi.runtime.Mocks):
         return f"{args.name}-id", {**args.inputs, **_COMPUTED.get(args.typ, {})}
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        return {**_CALLS[args.token], **self.answers.get(args.token, {})}, None
+        return {**_CALLS[args.token], **self.answers.get(args.token, {})}, []
 
     def of(self, type_: str) -> list[Registered]:
         """All resources of one type, in order."""

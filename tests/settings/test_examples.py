@@ -58,7 +58,14 @@ def test_a_commented_setting_is_the_default(path: Path) -> None:
     text = path.read_text()
     assert uncommented(text) != text
     plain, full = load(sections(text)).model_dump(), load(sections(uncommented(text))).model_dump()
-    for setting in ("app.environment", "app.release_command", "app.exclude", "host.vpc_id", "host.subnet_id"):
+    for setting in (
+        "app.environment",
+        "app.release_command",
+        "app.exclude",
+        "edge.client_ca",
+        "host.vpc_id",
+        "host.subnet_id",
+    ):
         section, _, name = setting.partition(".")
         plain[section].pop(name, None)
         # These have no default to show: there must be an example.

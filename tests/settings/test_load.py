@@ -246,12 +246,20 @@ def test_what_is_required_is_missed(path: str) -> None:
 
 
 def test_everything_wrong_is_said_at_once() -> None:
-    config = having("app.keep", 0) | {"edge": {"on_destroy": "burn"}, "proxi": {}}
+    config = having("app.keep", 0) | {"edge": {"minimum_tls": "burn"}, "proxi": {}}
     assert refusal(config) == [
         "app.keep: 0 is out of range; allowed: 2 to 50",
-        'edge.on_destroy: "burn" is not allowed; allowed: "keep", "restore"',
+        'edge.minimum_tls: "burn" is not allowed; allowed: "1.2", "1.3"',
         "proxi: unknown key; allowed: site, host, operator, app, proxy, edge; do: write proxy",
     ]
+
+
+def test_who_does_not_own_the_zone_names_the_owners_ca() -> None:
+    assert refusal(having("edge.manage_zone_settings", False)) == [
+        "edge.client_ca: is missing: the stack that owns the zone's settings owns its client certificate too; "
+        "do: run `pulumi stack output client_ca` there and write the file's path"
+    ]
+    assert load(having("edge", {"manage_zone_settings": False, "client_ca": "ca.pem"})).edge.client_ca == "ca.pem"
 
 
 def test_a_wrong_size_does_not_bring_up_its_processor_too() -> None:
