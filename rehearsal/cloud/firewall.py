@@ -70,7 +70,7 @@ def device(machine_id: str) -> str:
 
 def ruleset(attached: dict[str, Rules]) -> str:
     """The router's whole nftables ruleset."""
-    chains = "\n".join(_chains(id, rules) for id, rules in attached.items())
+    chains = "".join(_chains(id, rules) for id, rules in attached.items())
     inbound = ", ".join(f'"{device(id)}" : jump in-{device(id)}' for id in attached)
     outbound = ", ".join(f'"{device(id)}" : jump out-{device(id)}' for id in attached)
     jump_in = f"oifname vmap {{ {inbound} }}" if attached else ""
@@ -84,8 +84,7 @@ table inet cloud {{
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
     fib saddr . iif oif missing drop
   }}
-{chains}
-  # The neighbour protocol is the network's own: clouds do not filter it.
+{chains}  # The neighbour protocol is the network's own: clouds do not filter it.
   chain forward {{
     type filter hook forward priority filter
     ct state established,related accept
@@ -109,35 +108,33 @@ table inet cloud {{
 
 
 def _chains(machine_id: str, rules: Rules) -> str:
-    inbound = [line for rule in rules.inbound for line in _matches(rule, "saddr")]
-    outbound = [line for rule in rules.outbound for line in _matches(rule, "daddr")]
     name = device(machine_id)
+    return _chain(f"in-{name}", rules.inbound, "saddr") + _chain(f"out-{name}", rules.outbound, "daddr")
+
+
+def _chain(name: str, rules: Sequence[Rule], side: str) -> str:
     # `return` and not `accept`: a packet between two machines has to pass the second one's chain too.
-    return "\n".join(
-        [f"  chain {direction}-{name} {{", *(f"    {line} return" for line in lines), "    drop", "  }"][i]
-        for direction, lines in (("in", inbound), ("out", outbound))
-        for i in range(len(lines) + 3)
-    )
+    lines = "".join(f"    {match} return\n" for rule in rules for match in _matches(rule, side))
+    return f"  chain {name} {{\n{lines}    drop\n  }}\n"
 
 
 def _matches(rule: Rule, side: str) -> list[str]:
-    lines = []
-    for family, version in (("ip", 4), ("ip6", 6)):
-        networks = [n for n in map(ipaddress.ip_network, rule.networks) if n.version == version]
-        if not networks:
-            continue
-        # Overlapping elements are an error in an nft set.
-        elements = ", ".join(map(str, ipaddress.collapse_addresses(networks)))
-        address = f"{family} {side} {{ {elements} }}"
-        lines.append(f"{address} {_protocol(rule, version)}".rstrip())
-    return lines
+    networks = [ipaddress.ip_network(network) for network in rule.networks]
+    v4 = [network for network in networks if isinstance(network, ipaddress.IPv4Network)]
+    v6 = [network for network in networks if isinstance(network, ipaddress.IPv6Network)]
+    matches = []
+    # Collapsed, because overlapping elements are an error in an nft set.
+    for family, collapsed in (("ip", ipaddress.collapse_addresses(v4)), ("ip6", ipaddress.collapse_addresses(v6))):
+        if elements := ", ".join(map(str, collapsed)):
+            matches.append(f"{family} {side} {{ {elements} }} {_protocol(rule, family)}".rstrip())
+    return matches
 
 
-def _protocol(rule: Rule, version: int) -> str:
+def _protocol(rule: Rule, family: str) -> str:
     if rule.protocol == "any":
         return ""
     if rule.protocol == "icmp":
-        return "meta l4proto icmp" if version == 4 else "meta l4proto ipv6-icmp"
+        return "meta l4proto icmp" if family == "ip" else "meta l4proto ipv6-icmp"
     if rule.ports is None:
         return f"meta l4proto {rule.protocol}"
     return f"{rule.protocol} dport {rule.ports[0]}-{rule.ports[1]}"

@@ -18,7 +18,7 @@ import signal
 import ssl
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -186,8 +186,20 @@ def _archive(name: str, upstream: Upstream) -> str:
 
 def _python(index: PythonIndex) -> str:
     here = f"http://{network.MIRROR}"
-    # An index may give its files' addresses in full, on the files' site or on its own, or relative to the page.
-    site = Upstream(base=index.simple.origin, authorization=index.simple.authorization)
+    # An index may give its files' addresses in full, on the files' site or on its own, or as ../../file.
+    sites = {
+        "python-files": index.files,
+        "python-site": replace(index.simple, base=index.simple.origin),
+        "python": replace(index.simple, base=index.simple.base.rpartition("/")[0]),
+    }
+    files = "".join(
+        f"""
+    location /{name}/ {{ try_files $uri @{name}; }}
+    location @{name} {{
+{_keep()}{_fetch(name, site)}    }}
+"""
+        for name, site in sites.items()
+    )
     return f"""
     location /python/simple/ {{
       proxy_cache index;
@@ -200,13 +212,7 @@ def _python(index: PythonIndex) -> str:
       sub_filter_once off;
       sub_filter_types application/vnd.pypi.simple.v1+html application/vnd.pypi.simple.v1+json;
 {_fetch("python/simple", index.simple)}    }}
-    location /python-files/ {{ try_files $uri @python-files; }}
-    location @python-files {{
-{_keep()}{_fetch("python-files", index.files)}    }}
-    location /python-site/ {{ try_files $uri @python-site; }}
-    location @python-site {{
-{_keep()}{_fetch("python-site", site)}    }}
-"""
+{files}"""
 
 
 def _keep() -> str:
