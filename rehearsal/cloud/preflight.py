@@ -33,7 +33,7 @@ def problems() -> list[str]:
     if sys.platform != "linux":
         return [
             "The rehearsal needs Linux: it boots machines with systemd-nspawn. Run it in a Debian or Ubuntu virtual "
-            "machine; tests without machines run here (make test-quick), and so does `pulumi up` itself."
+            "machine; tests without machines run here (make unit), and so does `pulumi up` itself."
         ]
     if os.geteuid() != 0:
         return ["The rehearsal makes network namespaces and mounts, which needs root: run it again with sudo."]
