@@ -79,6 +79,7 @@ def ruleset(attached: dict[str, Rules]) -> str:
 table inet cloud
 delete table inet cloud
 table inet cloud {{
+  # A source address is believed only where it belongs.
   chain no-spoofing {{
     type filter hook prerouting priority raw
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept

@@ -74,9 +74,6 @@ def ensure(world: World) -> None:
             {
                 "net.ipv4.ip_forward": 1,
                 "net.ipv6.conf.all.forwarding": 1,
-                # A source address is believed only where it belongs, as in any cloud (v6: see the firewall).
-                "net.ipv4.conf.all.rp_filter": 1,
-                "net.ipv4.conf.default.rp_filter": 1,
             },
         )
         router_commands = [

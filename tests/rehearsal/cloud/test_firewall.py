@@ -114,13 +114,13 @@ def test_replacing_the_rules_never_opens_a_gap(world: World, addresses: machine.
 
 def test_a_forged_source_address_does_not_pass(world: World, addresses: machine.Addresses) -> None:
     """The attacker takes an address from Cloudflare's ranges; his packets must not reach the machine."""
-    inside = ("198.18.20.66", "2001:db8:cf04::66")
+    inside = ("198.18.20.66/32", "2001:db8:cf04::66/128")
     firewall.apply(world, "guarded", Rules(inbound=(rule("tcp", 443, *inside),)))
     output(world, "guarded", "iptables", "-A", "INPUT", "-s", inside[0], "-j", "ACCEPT")
     output(world, "guarded", "ip6tables", "-A", "INPUT", "-s", inside[1], "-j", "ACCEPT")
     for address, target in zip(inside, (addresses.ipv4, addresses.ipv6), strict=True):
-        network.exec_in(world, "attacker", ["ip", "address", "add", address, "dev", "lo", "nodad"], check=True)
-        assert _knock_from(world, address, target) == "filtered"
+        network.exec_in(world, "attacker", ["ip", "address", "add", address, "dev", "lo"], check=True)
+        assert _knock_from(world, address.partition("/")[0], target) == "filtered"
         network.exec_in(world, "attacker", ["ip", "address", "del", address, "dev", "lo"], check=True)
     for program in ("iptables-save", "ip6tables-save"):
         counters = output(world, "guarded", program, "-c")
