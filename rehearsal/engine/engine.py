@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from .deployment import Deployment
 from .execution import Execution
 from .monitor import Messages, Monitor
 from .run import Failed, Run
-from .state import State, StateLocked, locked
+from .state import Record, State, StateLocked, locked
 from .steps import Event, Result
 from .urns import urn_of
 from .values import masked, plain
@@ -83,7 +83,10 @@ class Engine:
 
     def state(self) -> list[dict[str, Any]]:
         """All records, masked. Raises StateLocked."""
-        return [masked(asdict(record)) for record in self._open(read_only=True).records]
+        names = [each.name for each in fields(Record)]
+        return [
+            {name: masked(getattr(record, name)) for name in names} for record in self._open(read_only=True).records
+        ]
 
     def _run(self, command: Command, folder: Path, config: Mapping[str, Any], secret_keys: Collection[str]) -> Result:
         def run_program(execution: Execution) -> None:

@@ -49,12 +49,10 @@ class Execution:
         for name, value in news.items():
             given = record.inputs.get(name)
             if has_secret(given):
-                # As given, if the provider left it alone, so that secrets within stay where they are.
+                # As given, if the provider left it alone, so that secrets within stay where they are. The
+                # provider's own idea of what is secret goes for outputs only: the SDK has marked the inputs.
                 value = given if same(plain(given), value) else Secret(value)
-            elif name in handler.inputs and handler.inputs[name].secret:
-                value = Secret(value)
             inputs[name] = value
-        self.run.redact.learn(inputs)
         return replace(record, inputs=inputs)
 
     def component(self, op: Op, record: Record, changed: tuple[Change, ...] = ()) -> Record:

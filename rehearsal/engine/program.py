@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import runpy
 import sys
 import threading
@@ -19,6 +20,7 @@ import pulumi
 from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
 
 from .run import Failed
+from .values import Unsupported
 
 
 class ProgramError(Exception):
@@ -135,6 +137,8 @@ def _explained(error: BaseException, folder: Path) -> Exception:
         link = link.__cause__ or link.__context__
     if isinstance(error, SystemExit):
         return ProgramError(f"the program called sys.exit({error.code!r})")
+    if refused := re.match(r"The Pulumi CLI does not support (.*?)\. Please update", str(error)):
+        return ProgramError(str(Unsupported(refused[1])))  # a feature that the monitor did not name as its own
     if isinstance(error, pulumi.RunError) or getattr(error, "user_error", False):
         return ProgramError(str(error))
     frames = traceback.extract_tb(error.__traceback__)

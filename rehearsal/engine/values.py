@@ -9,7 +9,6 @@ not say that it knows them: the SDK then sends ids and plain values.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import struct_pb2
@@ -34,11 +33,16 @@ class Unsupported(Exception):
         super().__init__(f"the rehearsal's embedded engine does not support {what}; the real engine does")
 
 
-@dataclass(frozen=True)
 class Secret:
-    """A value that must not be shown or stored in plain text."""
+    """A value that must not be shown or stored in plain text. No dataclass, lest asdict() unpacks it."""
 
-    value: Any
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self.value == other.value
 
     def __repr__(self) -> str:
         return "[secret]"
