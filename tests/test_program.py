@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,12 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def program(
-    config: dict[str, str], recorder: Recorder | None = None, secret: tuple[str, ...] = ("flask-origin:secrets",)
+    config: dict[str, str], recorder: Recorder | None = None, secret: Sequence[str] = ("flask-origin:secrets",)
 ) -> Recorder:
     """Run `__main__.py` under mocks with this configuration."""
 
     def main() -> None:
-        pulumi.runtime.set_all_config(config, secret)
+        pulumi.runtime.set_all_config(config, list(secret))
         runpy.run_path(str(ROOT / "__main__.py"))
 
     return run(main, recorder)
