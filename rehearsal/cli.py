@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rehearsal import stackfile
 from rehearsal.cloud import machine, preflight
+from rehearsal.cloud.image import ImageFailed
+from rehearsal.cloud.world import WorldFailed
 from rehearsal.engine import Event, Result, display
 from rehearsal.engine.state import StateLocked
 from rehearsal.rehearsal import PROJECT, NotUp, Rehearsal
@@ -25,25 +30,51 @@ if TYPE_CHECKING:
 
 _MARK = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}
 
+# What can go wrong without anybody's being at fault in here: told in its message alone.
+_EXPECTED = (
+    stackfile.StackFileError,
+    NotUp,
+    StateLocked,
+    WorldFailed,
+    ImageFailed,
+    OSError,
+    subprocess.SubprocessError,
+)
+_UNWRAPPED = 10_000  # columns: what is not a terminal gets each line whole, to be searched
+
 
 class Report:
     """What the person or the program at the other end reads: progress on stderr, the result on stdout."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.out = Console()
-        self.err = Console(stderr=True, highlight=False)
+        self.out = Console(width=None if sys.stdout.isatty() else _UNWRAPPED)
+        self.err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _UNWRAPPED)
         self._started = time.monotonic()
+        self._quiet = False
 
     def say(self, text: str) -> None:
         """One line of progress."""
-        self.err.print(f"[dim]{time.monotonic() - self._started:6.1f}s[/] {text}", markup=True)
+        self.progress(escape(text))
 
     def step(self, event: Event) -> None:
-        """One line for what the engine is doing."""
-        line = display.event_line(event)
-        if line:
-            self.say(line)
+        """One line for what the engine is doing. What went wrong is not progress: the result says it."""
+        if not self._quiet and (self.as_json or event.kind not in ("warning", "error")):
+            self.progress(display.event_line(event) or "")
+
+    @contextlib.contextmanager
+    def quietly(self) -> Iterator[None]:
+        """The engine's steps and messages are not shown meanwhile."""
+        self._quiet = True
+        try:
+            yield
+        finally:
+            self._quiet = False
+
+    def refuse(self, reason: object) -> int:
+        """Why the command could not be tried; its exit code."""
+        self.err.print(f"[red]rehearse:[/] {escape(str(reason))}")
+        return 2
 
     def result(self, document: dict[str, Any], show: Callable[[], None]) -> None:
         """The result: one JSON document, or what `show` prints."""
@@ -51,6 +82,11 @@ class Report:
             print(json.dumps(document, indent=2, default=str))
         else:
             show()
+
+    def progress(self, markup: str) -> None:
+        """One line of rich markup, or nothing for none."""
+        if markup:
+            self.err.print(f"[dim]{time.monotonic() - self._started:6.1f}s[/] {markup}")
 
     def changes(self, result: Result) -> int:
         """A run's steps, messages and outputs; its exit code."""
@@ -69,7 +105,7 @@ class Report:
                 table.add_row(
                     _MARK[outcome.status],
                     f"{outcome.number} {outcome.title}",
-                    outcome.detail,
+                    escape(outcome.detail),
                     f"{outcome.seconds:.1f}",
                 )
             self.out.print(table)
@@ -86,22 +122,26 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     report = Report(arguments.json)
     try:
-        problems = preflight.problems()
-        if problems:
-            raise stackfile.StackFileError("the rehearsal can't run here:\n" + "\n".join(f"- {p}" for p in problems))
         stack = stackfile.load(stackfile.find(PROJECT, arguments.stack))
         for name in stack.substituted:
             report.say(f"{name} is encrypted for another key: a random value stands in for it")
+        if arguments.machines and (problems := preflight.problems()):
+            return report.refuse("\n- ".join(("the rehearsal can't run here:", *problems)))
         return arguments.run(Rehearsal(stack, report.say, report.step), report, arguments)
-    except (stackfile.StackFileError, NotUp, StateLocked) as error:
-        report.err.print(f"[red]rehearse:[/] {error}", markup=True)
-        return 2
+    except _EXPECTED as error:
+        return report.refuse(error)
     except KeyboardInterrupt:
         report.err.print("rehearse: interrupted; run it again to finish, or `./rehearse destroy`")
         return 130
 
 
 def _up(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
+    # As `pulumi up` does: what a preview can refuse is refused before anything is made.
+    report.say("reading the program")
+    with report.quietly():
+        looked = rehearsal.preview()
+    if not looked.ok:
+        return report.changes(looked)
     rehearsal.prepare()
     code = report.changes(rehearsal.up())
     if code == 0 and arguments.check:
@@ -112,7 +152,6 @@ def _up(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> 
 
 
 def _preview(rehearsal: Rehearsal, report: Report, _: argparse.Namespace) -> int:
-    rehearsal.prepare()
     return report.changes(rehearsal.preview())
 
 
@@ -121,11 +160,11 @@ def _check(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) 
 
     rehearsal.require()
     depth = "full" if getattr(arguments, "full", False) else "quick"
-    only = [int(number) for number in getattr(arguments, "only", None) or []] or None
+    only = getattr(arguments, "only", None)
     report.say(f"checking ({depth})")
 
     def listener(outcome: checks.Outcome) -> None:
-        report.say(f"{_MARK[outcome.status]} {outcome.number} {outcome.title}")
+        report.progress(f"{_MARK[outcome.status]} {outcome.number} {outcome.title}")
 
     return report.outcomes(checks.run(rehearsal, depth=depth, only=only, listener=listener))
 
@@ -151,8 +190,6 @@ def _ssh(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> int:
 
 
 def _login(rehearsal: Rehearsal, command: Sequence[str]) -> int:
-    import subprocess
-
     rehearsal.require()
     with rehearsal.ssh() as login:
         terminal = ["-t"] if not command and sys.stdin.isatty() else []
@@ -173,6 +210,7 @@ def _visit(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> in
 def _destroy(rehearsal: Rehearsal, report: Report, _: argparse.Namespace) -> int:
     if not rehearsal.exists:
         report.say(f"nothing of stack {rehearsal.stack.stack} is standing")
+        rehearsal.remove()
         return 0
     return report.changes(rehearsal.destroy())
 
@@ -193,21 +231,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rehearse", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    def command(name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable[..., int], text: str, *, machines: bool = True) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument(
             "--stack", default=os.environ.get("REHEARSAL_STACK", "dev"), help="a stack's name, or the path of its file"
         )
         sub.add_argument("--json", action="store_true", help="print one JSON document, for programs")
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, machines=machines)
         return sub
 
     up = command("up", _up, "create or update the stack on the stand-in cloud")
     up.add_argument("--check", action="store_true", help="then run the quick checks")
-    command("preview", _preview, "show what `up` would change, and change nothing")
+    command("preview", _preview, "show what `up` would change, and change nothing", machines=False)
     check = command("check", _check, "prove what the stack promises")
     check.add_argument("--full", action="store_true", help="also what takes minutes or worlds of its own")
-    check.add_argument("--only", nargs="+", metavar="N", help="only the checks of these numbers")
+    check.add_argument("--only", nargs="+", type=int, metavar="N", help="only the checks of these numbers")
     command("status", _status, "what stands, and what is live")
     command("logs", _logs, "the app's and the proxy's journal").add_argument("--lines", type=int, default=100)
     command("ssh", _ssh, "log in to the host from the operator's place").add_argument("command", nargs="*")

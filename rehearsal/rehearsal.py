@@ -57,8 +57,8 @@ class Rehearsal:
 
     @property
     def exists(self) -> bool:
-        """Whether anything of this stack may be standing."""
-        return (self.world.root / "engine").exists()
+        """Whether anything of this stack may be standing, or half of it."""
+        return any(self.world.root.iterdir())
 
     @property
     def public_ca(self) -> Path:
@@ -71,18 +71,19 @@ class Rehearsal:
             raise NotUp(f"stack {self.stack.stack} is not up; run `./rehearse up --stack {self.stack.stack}` first")
 
     def prepare(self) -> None:
-        """Bring up what stands before any program runs: image, packages, networks, an account with the zone."""
+        """Bring up what stands before any machine: image, packages, networks, the edge. Raises WorldFailed."""
         ground.ensure(self.world, self.say)
-        providers.seed_zone(self.world, str(self.stack.section("site").get("zone", "")))
         edge.apply(self.world)
 
     def up(self, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Result:
         """Run the program for real; `changes` overlays settings, section by section."""
+        self._open_account()
         with _credentials():
             return self.engine.up(PROJECT, *self._config(changes))
 
     def preview(self, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Result:
-        """Say what `up` would do, and do none of it."""
+        """Say what `up` would do, and do none of it: it needs no machines, and nothing that `prepare` brings up."""
+        self._open_account()
         with _credentials():
             return self.engine.preview(PROJECT, *self._config(changes))
 
@@ -130,6 +131,11 @@ class Rehearsal:
         return network.exec_in(
             self.world, place, list(argv), **{"text": True, "capture_output": True, "timeout": 60, **options}
         )
+
+    def _open_account(self) -> None:
+        """An account that has the zone, as its owner would have had it put there."""
+        with contextlib.suppress(ValueError):  # no domain name: the program says it better
+            providers.seed_zone(self.world, str(self.stack.section("site").get("zone", "")))
 
     def _config(self, changes: Mapping[str, Mapping[str, Any]] | None) -> tuple[dict[str, str], frozenset[str]]:
         config = dict(self.stack.config)

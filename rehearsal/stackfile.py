@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -36,8 +37,11 @@ class StackFile:
     substituted: tuple[str, ...]
 
     def section(self, name: str) -> dict[str, Any]:
-        """One of this project's object settings, decoded; empty when it is not written."""
-        return json.loads(self.config.get(f"flask-origin:{name}", "{}"))
+        """One of this project's object settings, decoded; empty when it is not written, or is no object."""
+        with contextlib.suppress(json.JSONDecodeError):
+            section = json.loads(self.config.get(f"flask-origin:{name}", "{}"))
+            return section if isinstance(section, dict) else {}
+        return {}
 
 
 def find(project: Path, wanted: str) -> Path:
@@ -59,9 +63,9 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> StackFile:
     """
     try:
         document = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise StackFileError(f"{path.name}: not YAML: {error}") from None
-    config = document.get("config", {}) if isinstance(document, dict) else None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StackFileError(f"{path.name}: is not YAML: {' '.join(str(error).split())}") from None
+    config = (document.get("config") or {}) if isinstance(document, dict) else None
     if not isinstance(config, dict):
         raise StackFileError(f"{path.name}: needs a mapping `config:` of `project:key` to value")
     decrypt = _decrypter(document.get("encryptionsalt"), environ, path.name)
@@ -79,7 +83,8 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> StackFile:
             return secrets.token_urlsafe(48)
 
         value = _revealed(written, key, reveal)
-        values[key] = value if isinstance(value, str) else json.dumps(value)
+        # YAML has dates, JSON has not.
+        values[key] = value if isinstance(value, str) else json.dumps(value, default=str)
     return StackFile(
         path=path,
         stack=path.name.split(".")[1],
@@ -93,7 +98,7 @@ def _revealed(value: Any, place: str, reveal: Callable[[str, str], str]) -> Any:
     if isinstance(value, dict):
         if set(value) == {"secure"}:
             return reveal(place, str(value["secure"]))
-        return {name: _revealed(inner, f"{place}.{name}", reveal) for name, inner in value.items()}
+        return {str(name): _revealed(inner, f"{place}.{name}", reveal) for name, inner in value.items()}
     if isinstance(value, list):
         return [_revealed(inner, f"{place}[{index}]", reveal) for index, inner in enumerate(value)]
     return value
@@ -109,17 +114,19 @@ def _decrypter(salt: object, environ: Mapping[str, str], name: str) -> Callable[
         passphrase = Path(environ["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text().strip()
     if passphrase is None or not isinstance(salt, str):
         return None
-    version, encoded, check = salt.split(":", 2)
-    if version != "v1":
-        raise StackFileError(f"{name}: encryptionsalt of version {version!r} is not known here, only v1")
+    if not salt.startswith("v1:") or salt.count(":") < 2:
+        raise StackFileError(f"{name}: encryptionsalt is not of the form that is known here, v1:…")
+    _, encoded, check = salt.split(":", 2)
     cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), base64.b64decode(encoded), 1_000_000, 32))
 
     def decrypt(ciphertext: str) -> str:
-        _, nonce, sealed = ciphertext.split(":")
         try:
+            _, nonce, sealed = ciphertext.split(":")
             return cipher.decrypt(base64.b64decode(nonce), base64.b64decode(sealed), None).decode()
         except InvalidTag:
             raise StackFileError(f"{name}: PULUMI_CONFIG_PASSPHRASE is not this stack's passphrase") from None
+        except ValueError:
+            raise StackFileError(f"{name}: a `secure:` value is not as Pulumi writes them; set it again") from None
 
     decrypt(check)
     return decrypt

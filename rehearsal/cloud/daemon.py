@@ -15,10 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rehearsal.cloud.world import World
+from rehearsal.cloud.world import World, WorldFailed
 
 
-class DaemonFailed(Exception):
+class DaemonFailed(WorldFailed):
     """A process of the rehearsal ended at once; the message has the end of what it wrote."""
 
 

@@ -22,13 +22,13 @@ from typing import Any, Literal
 import yaml
 
 from rehearsal.cloud import daemon, firewall, image, network
-from rehearsal.cloud.world import World
+from rehearsal.cloud.world import World, WorldFailed
 
 COLLECTION = "machines"
 Power = Literal["on", "off"]
 
 
-class MachineFailed(Exception):
+class MachineFailed(WorldFailed):
     """A machine did not start, or is not in a state for what was asked; the message says why."""
 
 

@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 from rehearsal.cloud import daemon, network
 from rehearsal.cloud.image import Image
-from rehearsal.cloud.world import World
+from rehearsal.cloud.world import World, WorldFailed
 
 DAEMON = "mirror"
 FRONT = "mirror-front"
@@ -65,7 +65,7 @@ class PythonIndex:
     files: Upstream
 
 
-class NoPythonIndex(Exception):
+class NoPythonIndex(WorldFailed):
     """No pip on this host to tell where the Python index is."""
 
 

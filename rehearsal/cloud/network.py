@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rehearsal.cloud.world import World
+from rehearsal.cloud.world import World, WorldFailed
 
 ROUTER = "inet"
 DNS = ("198.18.0.53", "2001:db8::53")
@@ -31,7 +31,7 @@ EDGE_RANGES_V4 = tuple(f"198.18.{n}.0/24" for n in range(16, 31))
 EDGE_RANGES_V6 = tuple(f"2001:db8:cf{n:02x}::/48" for n in range(7))
 
 
-class NetworkFailed(Exception):
+class NetworkFailed(WorldFailed):
     """A namespace could not be set up; the message has `ip`'s words."""
 
 

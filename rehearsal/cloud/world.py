@@ -21,6 +21,10 @@ RUNTIME = Path("/run/flask-origin")
 """Sockets and process output. Under /run, because a path of a socket must be shorter than 108 bytes."""
 
 
+class WorldFailed(Exception):
+    """The stand-in cloud can't do what was asked; the message says why, to the person at the terminal."""
+
+
 class World:
     """A stand-in cloud rooted in a folder.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
+from rehearsal.cloud.world import WorldFailed
 from rehearsal.providers.base import ApiError, Diff, Failure, Props, Resource, same
 from rehearsal.providers.shapes import canonical, not_rehearsed
 
@@ -72,18 +74,21 @@ class Stored(Resource):
 
     def create(self, name: str, inputs: Props) -> tuple[str, Props]:
         authenticate(self.cloud)
-        return self._create(name, inputs)
+        with _as_refused():
+            return self._create(name, inputs)
 
     def update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
         authenticate(self.cloud)
         if self.world.store.get(self.collection, id) is None:
             raise ApiError(f"{id} was not found: it was deleted outside of this program")
-        return self._update(id, old_outputs, inputs)
+        with _as_refused():
+            return self._update(id, old_outputs, inputs)
 
     def delete(self, id: str, outputs: Props) -> None:
         authenticate(self.cloud)
         if self.world.store.get(self.collection, id) is not None:
-            self._delete(id)
+            with _as_refused():
+                self._delete(id)
 
     def read(self, id: str, outputs: Props) -> Props | None:
         authenticate(self.cloud)
@@ -123,6 +128,15 @@ class Stored(Resource):
 
     def _delete(self, id: str) -> None:
         self.world.store.delete(self.collection, id)
+
+
+@contextlib.contextmanager
+def _as_refused() -> Iterator[None]:
+    """What the stand-in can't do is said as the cloud's refusal: to the program there is no difference."""
+    try:
+        yield
+    except WorldFailed as failed:
+        raise ApiError(f"The stand-in cloud failed: {failed}") from failed
 
 
 def _digest(name: str, inputs: Props) -> str:

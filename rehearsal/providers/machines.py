@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 
 from rehearsal.cloud import machine
-from rehearsal.cloud.world import World
+from rehearsal.cloud.world import World, WorldFailed
 from rehearsal.providers.base import ApiError
 
 
@@ -43,5 +43,5 @@ def whole(world: World, id: str) -> bool:
 def _plainly(id: str) -> Iterator[None]:
     try:
         yield
-    except (machine.MachineFailed, ValueError, OSError, subprocess.CalledProcessError) as failed:
+    except (WorldFailed, ValueError, OSError, subprocess.CalledProcessError) as failed:
         raise ApiError(f"The stand-in cloud could not start {id}: {failed}") from failed

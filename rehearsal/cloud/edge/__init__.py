@@ -27,7 +27,7 @@ import jinja2
 from rehearsal.cloud import authorities, daemon, dns
 from rehearsal.cloud.edge import diagnose
 from rehearsal.cloud.network import PLACES
-from rehearsal.cloud.world import World
+from rehearsal.cloud.world import World, WorldFailed
 from rehearsal.cloud.zone import TLS_VERSIONS, EdgeRefused, Zone, sites, zones
 
 __all__ = ["EdgeFailed", "EdgeRefused", "Timeouts", "apply", "log", "set_timeouts", "stop"]
@@ -40,7 +40,7 @@ WORKER_ZONE = "worker.example"
 """Whose Worker the world's worker is: a zone of another account."""
 
 
-class EdgeFailed(Exception):
+class EdgeFailed(WorldFailed):
     """nginx refused its configuration or did not take it up; the message has nginx's own words."""
 
 
