@@ -143,6 +143,10 @@ class CopyToRemote(_Remote):
         content_hash(source)  # refuses what can't be read
         text = source.text if isinstance(source, StringAsset) else Path(source.path).read_bytes()
         name = posixpath.basename(destination) if isinstance(source, StringAsset) else Path(source.path).name
+        if isinstance(source, StringAsset) and self._is_folder(inputs["connection"], destination):
+            raise ApiError(
+                f"remote path {destination} is a directory; when using a text asset, remotePath must be a file path"
+            )
         # 0666 less the other side's umask, as Go's sftp.Create asks for: sftp sends the local file's mode.
         with ssh.memory_file(text, mode=0o666) as content, tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
             # Its name counts when the destination is a folder.
@@ -150,7 +154,12 @@ class CopyToRemote(_Remote):
             local.symlink_to(content)
             session = ssh.sftp(self.world, inputs["connection"], _batch(local, destination))
         if session.code != 0:
-            raise ApiError(f"failed to copy {name} to remote path {destination}: {session.stderr.strip()[-1000:]}")
+            # The folders that are there already could not be made either.
+            said = [line for line in session.stderr.splitlines() if not line.startswith("remote mkdir")]
+            raise ApiError(f"failed to copy {name} to remote path {destination}: {' '.join(said)[-1000:]}")
+
+    def _is_folder(self, connection: Props, path: str) -> bool:
+        return ssh.sftp(self.world, connection, f"cd {_quoted(path)}\n").code == 0
 
 
 def _batch(local: Path, destination: str) -> str:
@@ -160,4 +169,5 @@ def _batch(local: Path, destination: str) -> str:
 
 
 def _quoted(path: Any) -> str:
-    return '"' + re.sub(r'(["\\*?\[])', r"\\\1", str(path)) + '"'
+    # Within quotes sftp takes *, ? and [ as they are.
+    return '"' + re.sub(r'(["\\])', r"\\\1", str(path)) + '"'

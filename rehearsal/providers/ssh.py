@@ -50,9 +50,9 @@ class Session:
 
 def refused(connection: Any) -> Iterator[Failure]:
     """What is wrong with a connection."""
-    yield from nested("connection", connection, CONNECTION)
     if not isinstance(connection, dict):
-        return
+        return  # its table says so
+    yield from nested("connection", connection, CONNECTION)
     for failure in not_rehearsed(connection, _NOT_REHEARSED):
         yield Failure(f"connection.{failure.property}", failure.reason)
     port = connection.get("port")

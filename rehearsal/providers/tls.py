@@ -193,6 +193,9 @@ class _Certificate(_Made):
             if use is not UNKNOWN and use not in KEY_USAGES and use not in EXTENDED_KEY_USAGES:
                 known = ", ".join([*KEY_USAGES, *EXTENDED_KEY_USAGES])
                 failures.append(Failure("allowedUses", f"{use!r} is no key usage; known ones: {known}"))
+        only = {"encipher_only", "decipher_only"} & set(map(str, as_list(checked.get("allowedUses"))))
+        if only and "key_agreement" not in checked["allowedUses"]:
+            failures.append(Failure("allowedUses", f"{', '.join(only)} without key_agreement is not rehearsed"))
         return checked, [*failures, *_odd_names(checked), *not_rehearsed(checked, _WRITE_ONLY)]
 
     def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:

@@ -7,7 +7,7 @@ import secrets
 from typing import Final
 
 from rehearsal.cloud import edge
-from rehearsal.cloud.world import World
+from rehearsal.cloud.world import World, WorldFailed
 from rehearsal.providers.base import ApiError
 
 ZONES: Final = "cloudflare/zones"
@@ -41,7 +41,7 @@ def publish(world: World) -> None:
     """Brings the edge and the DNS up to date. Raises ApiError for what the stand-in edge can't do."""
     try:
         edge.apply(world)
-    except (ValueError, edge.EdgeFailed) as unable:
+    except (ValueError, WorldFailed) as unable:
         raise ApiError(str(unable)) from unable
 
 

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from pulumi import _types as types
 
-import components.sdk  # noqa: F401  # lets the SDKs' modules be imported without the whole of each
 from rehearsal.providers import ssh, tls
 from rehearsal.providers.aws import groups, instance
 from rehearsal.providers.base import Resource
 from rehearsal.providers.digitalocean import firewall
 from tests.rehearsal.providers.driving import refusals
+
+# Lets modules of the SDKs be imported without the whole of each, which takes seconds.
+importlib.import_module("components.sdk")
 
 SDK = {
     "SshKey": "pulumi_digitalocean.ssh_key",
