@@ -73,6 +73,7 @@ def run(
     together = [entry for entry in due if entry[1].stage == "together"]
     if whoami and site.says_who():
         together, whoami = together + whoami, []
+    together.sort(key=lambda entry: entry[0] != 3)  # scans of every port take the longest
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         for _ in pool.map(lambda entry: note(entry[1], entry[1].run(entry[0], site)), together):
             pass

@@ -31,7 +31,7 @@ def both(site: Site) -> str:
 
 
 def _killed(site: Site, *units: str) -> str:
-    with steady(site) as report:
+    with steady(site, slow=False) as report:
         before = {unit: site.main_pid(unit) for unit in units}
         expect(all(before.values()), f"not running: {before}")
         started = monotonic()

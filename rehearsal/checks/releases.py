@@ -6,24 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from rehearsal.checks.line import Failed, expect, line
-from rehearsal.checks.site import Site, nonce, problem
+from rehearsal.checks.site import Site, changed, nonce, problem
 from rehearsal.checks.trial import edited, trial
-from rehearsal.engine import Result
 
-_UNCHANGED = {"same", "read"}
 _RELEASE = "flask-origin:release:Release$"
-
-
-def _changed(result: Result) -> list[str]:
-    return [f"{step.op} {step.name}" for step in result.steps if step.op not in _UNCHANGED]
 
 
 @line("up again changes nothing", stage="alone")
 def again(site: Site) -> str:
+    expect(not site.unsettled, f"up would: {site.unsettled}; run `./rehearse up` if the program changed")
     release = site.live()
     result = site.rehearsal.up()
-    expect(result.ok, f"up failed: {problem(result)}")
-    expect(not (changed := _changed(result)), f"up would not rest: {', '.join(changed)}")
+    expect(not (wanted := changed(result)), f"up would not rest: {', '.join(wanted)}")
     expect(site.live() == release, f"{site.live()} serves now, not {release}")
     return f"{len(result.steps)} resources, all the same"
 
@@ -31,11 +25,11 @@ def again(site: Site) -> str:
 @line("One line of the app edited: the preview shows only the release changing", stage="alone")
 def preview(site: Site) -> str:
     for what, result in (("preview", trial(site).preview), ("up", trial(site).up)):
-        changed = [step for step in result.steps if step.op not in _UNCHANGED]
-        beside = [f"{step.op} {step.name}" for step in changed if _RELEASE not in step.urn]
-        expect(changed, f"{what} shows no change")
+        expect(changed(result), f"{what} shows no change")
+        others = [step for step in result.steps if step.op not in ("same", "read") and _RELEASE not in step.urn]
+        beside = [f"{step.op} {step.name}" for step in others]
         expect(not beside, f"{what} also shows {', '.join(beside)}")
-    return ", ".join(_changed(trial(site).preview))
+    return ", ".join(changed(trial(site).preview))
 
 
 @line("While it goes out a steady load loses no request", stage="alone")
@@ -118,5 +112,5 @@ def rollback(site: Site) -> str:
     site.put_back()
     expect(site.live() == made.before, f"after up {site.live()} is live, not {made.before}")
     result = site.rehearsal.preview()
-    expect(not (changed := _changed(result)), f"the program still wants to change {', '.join(changed)}")
+    expect(not (wanted := changed(result)), f"the program still wants to change {', '.join(wanted)}")
     return f"{made.after} → {made.before}, without the network"

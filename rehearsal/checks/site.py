@@ -155,6 +155,11 @@ class Site:
         seen = self.fetch("/whoami").json()
         return isinstance(seen, dict) and {"remote_addr", "scheme", "host", "headers"} <= seen.keys()
 
+    @cached_property
+    def unsettled(self) -> str:
+        """What `up` would change now; empty, or else everything that goes through `up` is left alone."""
+        return ", ".join(changed(self.rehearsal.preview()))
+
     @contextmanager
     def hello(self) -> Iterator[None]:
         """The site with examples/hello in place of the user's app for as long as the block runs."""
@@ -176,7 +181,11 @@ class Site:
             yield copy
 
     def remember_release(self) -> None:
-        """From here on the live release is the user's own, which `put_back` returns to."""
+        """From here on the live release is the user's own, which `put_back` returns to.
+
+        Raises Failed when the program would change more than is up by now: that is not the checks' to do.
+        """
+        expect(not self.unsettled, f"not tried: the program changed since the last `./rehearse up`: {self.unsettled}")
         self._own_release = self._own_release or self.live()
 
     def put_back(self) -> None:
@@ -188,6 +197,12 @@ class Site:
         result = self.rehearsal.up()
         expect(result.ok, f"the stack could not be put back: {problem(result)}; run `./rehearse up`")
         self._own_release = None
+
+
+def changed(result: Result) -> list[str]:
+    """What a run changed or would change, in words; the problem, when it failed."""
+    found = [f"{step.op} {step.name}" for step in result.steps if step.op not in ("same", "read")]
+    return found if result.ok else [problem(result)]
 
 
 def problem(result: Result) -> str:

@@ -95,13 +95,13 @@ def _made(site: Site) -> Trial:
 
 
 @contextlib.contextmanager
-def steady(site: Site) -> Iterator[dict[str, Any]]:
+def steady(site: Site, *, slow: bool = True) -> Iterator[dict[str, Any]]:
     """Load on the site from a visitor for as long as the block runs; the report is filled in when it ends."""
     arguments = {
         "hostname": site.hostname,
         "ca": str(site.ca),
         "limit": LOAD_LIMIT,
-        "streams": _streams(site),
+        "streams": _streams(site, slow),
     }
     place = site.world.namespace("visitor")
     argv = ["ip", "netns", "exec", place, sys.executable, "-I", load.__file__, json.dumps(arguments)]
@@ -119,7 +119,7 @@ def steady(site: Site) -> Iterator[dict[str, Any]]:
     report.update(json.loads(out))
 
 
-def _streams(site: Site) -> Sequence[dict[str, Any]]:
+def _streams(site: Site, slow: bool) -> Sequence[dict[str, Any]]:
     """GET and POST, on kept and new connections, some slow; an app without such pages gets its health page alone."""
 
     def stream(name: str, method: str, path: str, *, body: int = 0, every: float, keep: bool) -> dict[str, Any]:
@@ -132,7 +132,8 @@ def _streams(site: Site) -> Sequence[dict[str, Any]]:
     streams = get(site.health_path, "GET")
     if site.says_who():
         streams += [stream("GET /whoami", "GET", "/whoami", every=0.1, keep=True)]
-        streams += [stream("slow GET", "GET", "/slow?seconds=1.5", every=0.0, keep=keep) for keep in (True, False)]
+        seconds = "/slow?seconds=1.5"
+        streams += [stream("slow GET", "GET", seconds, every=0.0, keep=keep) for keep in (True, False) if slow]
         streams += [stream("POST, kept connection", "POST", "/echo", body=20_000, every=0.05, keep=True)]
         streams += [stream("POST, new connection", "POST", "/echo", body=200_000, every=0.2, keep=False)]
     else:
