@@ -1,0 +1,516 @@
+"""The release tool on a real host: a Debian machine, systemd, uv, Waitress, Caddy."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import io
+import json
+import random
+import tarfile
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rehearsal.cloud import machine
+from tests.provisioning.released import FLASK, ReleasedHost, code, user_data
+from tests.rehearsal.cloud.standing import booted, until
+from tests.rehearsal.conftest import lay
+
+pytestmark = pytest.mark.machines
+
+VISITOR = ("X-Forwarded-For: 2001:db8::7", "X-Forwarded-Proto: https", "X-Forwarded-Host: example.com")
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReleasedHost]:
+    for world in lay(tmp_path_factory, "released"):
+        with booted(world, "released", user_data()):
+            host = ReleasedHost(world=world, out=tmp_path_factory.mktemp("apps"))
+            host.bootstrap()
+            host.deploy(code())
+            yield host
+
+
+@pytest.fixture
+def live(host: ReleasedHost) -> str:
+    """The id of a healthy live release with one before it."""
+    for number in (1, 2):
+        if not host.status()["previous"]:
+            host.deploy(code(number))
+    return host.live()
+
+
+def serves(host: ReleasedHost, id: str) -> bool:
+    answer = host.get()
+    return bool(answer) and json.loads(answer)["release"] == id
+
+
+def assert_tidy(host: ReleasedHost) -> None:
+    """The live release serves, it alone runs, and nothing half made is about."""
+    found = host.status()
+    assert serves(host, found["live"])
+    assert host.units() == [found["live"]]
+    assert {each["state"] for each in found["releases"]} <= {"served", "withdrawn"}
+    names = {each["id"] for each in found["releases"]}
+    folder = host.root / "srv/app"
+    assert {path.name for path in (folder / "releases").iterdir()} == names
+    venvs = {(folder / "releases" / name / "venv").readlink().name for name in names}
+    assert {path.name for path in (folder / "venvs").iterdir()} == venvs
+    assert not list(folder.glob(".*.new"))
+    assert (
+        not host.run("systemctl", "list-units", "--plain", "--no-legend", "release-*-*")
+        .stdout.replace("release-converge.service", "")
+        .count("release-")
+    )
+
+
+# ---- a release ----
+
+
+def test_the_app_sees_the_visitor(host: ReleasedHost) -> None:
+    seen = json.loads(host.get("/", *VISITOR, "X-Forwarded-Port: 8443", "Forwarded: for=6.6.6.6"))
+    assert (seen["address"], seen["scheme"], seen["host"]) == ("2001:db8::7", "https", "example.com")
+    assert not {"X-Forwarded-Port", "Forwarded"} & set(seen["headers"])
+
+
+def test_a_change_of_code_is_live_within_seconds_and_the_old_release_is_gone(host: ReleasedHost, live: str) -> None:
+    began = time.monotonic()
+    done = host.deploy(code(time.time_ns()))
+    assert time.monotonic() - began < 15, "measured: about 1 s; the bound only says that nothing waits for a timeout"
+    assert "requirements unchanged" in done.stdout
+    assert json.loads(done.stdout.splitlines()[-1])["before"] == live
+    assert host.status()["previous"] == live
+    assert_tidy(host)
+
+
+def test_the_same_again_changes_nothing(host: ReleasedHost, live: str) -> None:
+    host.deploy(code(31))
+    live = host.live()
+    again = host.deploy(code(31))
+    assert "nothing to do" in again.stdout
+    assert host.live() == live
+    host.deploy(code(31), environment={"COLOUR": "green"})
+    assert host.live() != live, "another environment is another release"
+
+
+def test_the_archive_is_not_needed_twice(host: ReleasedHost, live: str) -> None:
+    host.deploy(code(32))
+    live = host.live()
+    manifest = host.manifest(code(32), environment={"COLOUR": "blue"})
+    (host.root / json.loads(manifest)["archive"].lstrip("/")).unlink()
+    host.release("deploy", input=manifest, check=True)
+    assert host.live() != live
+    assert_tidy(host)
+
+
+def test_rollback_and_back_without_network(host: ReleasedHost, live: str) -> None:
+    before = host.status()["previous"]
+    route = host.run("ip", "route", "show", "default", check=True).stdout.split()
+    host.run("ip", "route", "del", *route, check=True)
+    try:
+        host.release("rollback", check=True)
+        assert host.live() == before
+        assert_tidy(host)
+        host.release("rollback", live, check=True)
+    finally:
+        host.run("ip", "route", "add", *route, check=True)
+    assert host.live() == live
+    refused = host.release("rollback", "0000-aaaaaaaaaaaa")
+    assert refused.returncode == 1
+    assert before in refused.stderr
+
+
+def test_a_rollback_never_leads_to_what_was_rolled_back_from(host: ReleasedHost, live: str) -> None:
+    before = host.status()["previous"]
+    host.release("rollback", check=True)
+    assert host.status()["previous"] != live
+    host.deploy(code(time.time_ns()))
+    assert host.status()["previous"] == before
+
+
+def test_restart_gives_new_processes_and_keeps_the_number_of_releases(host: ReleasedHost, live: str) -> None:
+    count = len(host.status()["releases"])
+    host.release("restart", check=True)
+    assert host.live() != live
+    assert len(host.status()["releases"]) == count
+    assert_tidy(host)
+
+
+def test_prune_keeps_as_many_as_asked_and_always_the_previous(host: ReleasedHost, live: str) -> None:
+    host.deploy(code(4), keep=2)
+    found = host.status()
+    assert [each["id"] for each in found["releases"]] == [live, found["live"]]
+    host.deploy(code(5), keep=1)
+    assert len(host.status()["releases"]) == 2
+    assert_tidy(host)
+
+
+def test_pyproject_lock_and_packages(host: ReleasedHost) -> None:
+    project = '[project]\nname = "site"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["flask==3.1.3", "waitress==3.0.2"]\n'
+    files = {"app.py": FLASK, "pyproject.toml": project}
+    assert "installed beside them" not in host.deploy(files).stdout
+    folder = host.out / "app"
+    assert folder.is_dir()
+    (host.root / "root/site").mkdir(exist_ok=True)
+    (host.root / "root/site/pyproject.toml").write_text(project)
+    host.run("/opt/uv/bin/uv", "lock", "-q", "--project", "/root/site", "--python", "/usr/bin/python3", check=True)
+    host.deploy({**files, "uv.lock": (host.root / "root/site/uv.lock").read_text()})
+    assert_tidy(host)
+    packaged = {
+        "src/app/__init__.py": FLASK,
+        "pyproject.toml": project + '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[tool.hatch.build.targets.wheel]\npackages = ["src/app"]\n',
+    }
+    host.deploy(packaged)
+    assert_tidy(host)
+
+
+# ---- what goes wrong ----
+
+BROKEN = {
+    "does not import": (code(6, "import nowhere"), {}, "No module named 'nowhere'"),
+    "has a syntax error": (code(6, "def"), {}, "SyntaxError"),
+    "exits": (code(6, "raise SystemExit(0)"), {}, "keeps stopping"),
+    "is unhealthy": (code(6), {"health": {"path": "/nothing", "host": "example.com", "timeout": 2}}, "404"),
+    "redirects": (
+        code(6, "@app.get('/old')\ndef old():\n    from flask import redirect\n    return redirect('/health')\n"),
+        {"health": {"path": "/old", "host": "example.com", "timeout": 2}},
+        "302 to /health",
+    ),
+    "hangs": (
+        code(6, "time.sleep(60)"),
+        {"health": {"path": "/", "host": "example.com", "timeout": 2}},
+        "did not open",
+    ),
+    "answers too late": (code(6), {"health": {"path": "/slow", "host": "example.com", "timeout": 2}}, "timed out"),
+    "release command fails": (
+        code(6),
+        {"release_command": ["python", "-c", "import sys; sys.exit('no table')"]},
+        "no table",
+    ),
+    "release command hangs": (code(6), {"release_command": ["sleep", "60"], "release_timeout": 1}, "longer than 1 s"),
+    "release command is not there": (code(6), {"release_command": ["alembic"]}, "alembic: not found"),
+    "requirement does not exist": (
+        {"app.py": FLASK, "requirements.txt": "flask==0.0.0.1\n"},
+        {},
+        "flask==0.0.0.1",
+    ),
+    "wrong hash": (
+        {"app.py": FLASK, "requirements.txt": f"flask==3.1.3 --hash=sha256:{'0' * 64}\n"},
+        {},
+        "installing the requirements",
+    ),
+    "no requirements": ({"app.py": FLASK}, {}, "what to install"),
+    "socket of its own": (
+        code(6),
+        {"run": ["{venv}/bin/python", "-c", "import waitress, app; waitress.serve(app.app, unix_socket='{socket}')"]}
+        | {"health": {"path": "/", "host": "example.com", "timeout": 2}},
+        "closed to the group upstream",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_release_says_why_and_leaves_the_old_one(host: ReleasedHost, live: str, what: str) -> None:
+    files, changes, reason = BROKEN[what]
+    secret = {"SECRET_KEY": "canary-4711", "DATABASE_URL": "postgresql://u:pa%24%24word-4711@db/x"}
+    done = host.deploy(files, environment=secret, check=False, **changes)
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr.partition("\n")[0]
+    assert serves(host, live)
+    assert_tidy(host)
+
+
+def test_secrets_are_shown_by_name_only_and_stand_in_one_file(host: ReleasedHost, live: str) -> None:
+    environment = {
+        "SECRET_KEY": 'canary"4711\\$x',
+        "DATABASE_URL": "postgresql://u:p%40ss-canary@db/x",
+        "PEM": "ca\nnary-line\n",
+    }
+    dump = (
+        "import os; print({k: os.environ[k] for k in ('SECRET_KEY', 'DATABASE_URL', 'PEM')}); print('pw p@ss-canary')"
+    )
+    done = host.deploy(
+        code(7, f"{dump}\nraise SystemExit(os.environ['SECRET_KEY'])"), environment=environment, check=False
+    )
+    assert done.returncode == 1
+    assert "[SECRET_KEY]" in done.stderr
+    assert "[DATABASE_URL]" in done.stderr
+    assert "canary" not in done.stdout + done.stderr
+    host.deploy(code(7), environment=environment)
+    assert host.run(
+        "grep", "-rl", "canary", "/srv/app", "/etc", "/run/systemd", "/var/log/cloud-init.log"
+    ).stdout.split() == [f"/srv/app/releases/{host.live()}/environment"]
+    assert host.run("stat", "-c", "%a %U", f"/srv/app/releases/{host.live()}/environment").stdout == "600 root\n"
+    assert "canary" not in host.run("ps", "axww").stdout
+
+
+def hostile(**member: object) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, text in code(8).items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+        entry = tarfile.TarInfo("x")
+        for key, value in member.items():
+            setattr(entry, key, value)
+        tar.addfile(entry)
+        if entry.issym():
+            inside = tarfile.TarInfo("x/pwned")
+            tar.addfile(inside)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        hostile(name="../../../../etc/pwned"),
+        hostile(name="x", type=tarfile.SYMTYPE, linkname="/etc"),
+        hostile(name="x", type=tarfile.SYMTYPE, linkname="../../../../../etc"),
+        hostile(name="x", type=tarfile.LNKTYPE, linkname="/srv/app/key"),
+        hostile(name="x", type=tarfile.CHRTYPE, devmajor=1, devminor=8),
+        b"not an archive",
+        hostile()[:-40],
+    ],
+    ids=["dots", "link to /etc", "link with dots", "hard link", "device", "garbage", "truncated"],
+)
+def test_an_archive_that_escapes_or_is_broken(host: ReleasedHost, live: str, content: bytes) -> None:
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = f"/srv/app/incoming/{sha256[:12]}.tar.gz"
+    (host.root / path.lstrip("/")).write_bytes(content)
+    changes = {"source": sha256[:12], "sha256": sha256, "archive": path}
+    done = host.release("deploy", input=json.dumps(json.loads(host.manifest(code(8))) | changes))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"release: archive {path}: ")
+    assert "Traceback" not in done.stderr
+    assert not (host.root / "etc/pwned").exists()
+    assert_tidy(host)
+
+
+def test_an_archive_that_is_not_what_the_manifest_says(host: ReleasedHost, live: str) -> None:
+    manifest = host.manifest(code(9))
+    (host.root / json.loads(manifest)["archive"].lstrip("/")).write_bytes(b"another")
+    done = host.release("deploy", input=manifest)
+    assert done.returncode == 1
+    assert "upload it again" in done.stderr
+    (host.root / json.loads(manifest)["archive"].lstrip("/")).unlink()
+    assert "upload it again" in host.release("deploy", input=manifest).stderr
+    assert_tidy(host)
+
+
+@pytest.mark.parametrize("document", ["", "[]", "{}", '{"source": 1}', '{"sha256": "x", "run": "y"', "null"])
+def test_a_manifest_that_is_none(host: ReleasedHost, live: str, document: str) -> None:
+    done = host.release("deploy", input=document)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert serves(host, live)
+
+
+def test_two_at_once_one_after_the_other(host: ReleasedHost, live: str) -> None:
+    first, second = host.manifest(code(10)), host.manifest(code(11))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda manifest: host.release("deploy", input=manifest), [first, second]))
+    assert [each.returncode for each in done] == [0, 0]
+    assert_tidy(host)
+
+
+def test_the_one_who_waits_too_long_is_told_who_is_at_work(host: ReleasedHost, live: str) -> None:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        manifest = host.manifest(code(12), release_command=["sleep", "5"])
+        slow = pool.submit(host.release, "deploy", input=manifest)
+        until(lambda: host.status()["at_work"])
+        impatient = (
+            _LOAD
+            + "tool.WAIT_FOR_LOCK = 1\nsys.argv[1:] = ['restart']\ntry: tool.main()\nexcept tool.Refused as e: print(e)\n"
+        )
+        told = host.run("python3", "-c", impatient).stdout
+        assert slow.result().returncode == 0
+    assert "busy for" in told
+    assert "deploy by root" in told
+    assert_tidy(host)
+
+
+def test_a_full_disk(host: ReleasedHost, live: str) -> None:
+    folder = "/srv/app/releases"
+    small = host.run("sh", "-c", f"cp -a {folder} /root/kept && mount -t tmpfs -o size=300m,mode=755 none {folder} && "
+                     f"cp -a /root/kept/. {folder}/ && df --output=avail -m {folder} | tail -1", check=True)  # fmt: skip
+    try:
+        assert int(small.stdout) > 256
+        host.run("dd", "if=/dev/zero", f"of={folder}/{live}/ballast", "bs=1M")
+        done = host.deploy(code(13), check=False)
+        assert done.returncode == 1
+        assert "No space left on device" in done.stderr
+        assert serves(host, live)
+    finally:
+        host.run("sh", "-c", f"umount -l {folder}; rm -rf /root/kept; systemctl restart app@{live}", check=True)
+    host.release("converge", check=True)
+    assert_tidy(host)
+    host.deploy(code(13))
+    assert_tidy(host)
+
+
+_LOAD = """
+import importlib.machinery, importlib.util, os, signal, sys
+loader = importlib.machinery.SourceFileLoader("tool", "/usr/local/sbin/release")
+tool = importlib.util.module_from_spec(importlib.util.spec_from_loader("tool", loader))
+sys.modules["tool"] = tool
+loader.exec_module(tool)
+"""
+
+_KILL = (
+    _LOAD
+    + """
+import shutil
+left = int(sys.argv[1])
+def deadly(function):
+    def call(*args, **kwargs):
+        global left
+        left -= 1
+        if left == 0:
+            print("killed before", getattr(function, "__name__", function), args[:2], flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return call
+for name in ("write", "move", "step", "unpack", "run"):
+    setattr(tool, name, deadly(getattr(tool, name)))
+tool.shutil.rmtree = deadly(shutil.rmtree)
+sys.argv[1:] = sys.argv[2:]
+os.umask(0o022)
+sys.exit(tool.main())
+"""
+)
+
+
+@pytest.mark.parametrize("command", ["deploy", "rollback", "restart"])
+def test_killed_at_every_step(host: ReleasedHost, live: str, command: str) -> None:
+    """kill -9 before each thing it does; then another command or a boot's converge finds a host in order."""
+    for step in range(1, 200):
+        before = host.live()
+        manifest = host.manifest(code(100 + step), release_command=["true"], keep=3)
+        done = host.run("python3", "-c", _KILL, str(step), command, input=manifest)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9, done.stdout + done.stderr
+        where = f"{command}, step {step}: {done.stdout}"
+        assert host.get(), f"nothing serves: {where}"
+        if step % 2:
+            host.release("converge", check=True)
+            assert serves(host, host.live()), where
+        else:
+            done = host.release("deploy", input=manifest)
+            assert done.returncode == 0, where + done.stderr
+            assert host.live() != before or command != "deploy", where
+        assert_tidy(host)
+        if command == "rollback":  # something to go back to
+            host.deploy(code(1000 + step))
+    else:
+        pytest.fail("it never came to its end")
+    assert step > 5
+
+
+@pytest.mark.parametrize("moment", ["move", "retire"])
+def test_power_cut_around_the_switch(host: ReleasedHost, live: str, moment: str) -> None:
+    stop_at = _LOAD + (
+        f"import time\ndef dark(*a):\n"
+        f"    if {moment!r} == 'retire' or a[1] == tool.CURRENT: print('now', flush=True); time.sleep(600)\n"
+        f"    return real(*a)\nreal = tool.{moment}\ntool.{moment} = dark\nsys.argv[1:] = ['deploy']\ntool.main()\n"
+    )
+    manifest = host.manifest(code(time.time_ns()))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        cut = pool.submit(host.run, "python3", "-c", stop_at, input=manifest)
+        until(lambda: len(host.units()) == 2 and host.status()["at_work"])
+        time.sleep(2)
+        machine.power_off(host.world, host.id)
+        cut.cancel()
+        machine.power_on(host.world, host.id)
+    until(lambda: host.run("systemctl", "is-active", "release-converge").stdout.strip() == "active")
+    until(lambda: host.get())
+    assert (host.live() == live) == (moment == "move")
+    assert_tidy(host)
+
+
+# ---- the unit ----
+
+
+def test_killed_again_and_again_it_comes_back(host: ReleasedHost, live: str) -> None:
+    for _ in range(8):
+        host.run("systemctl", "kill", "--signal=KILL", f"app@{live}", check=True)
+        until(lambda: serves(host, live), seconds=10)
+
+
+def test_the_sandbox(host: ReleasedHost, live: str) -> None:
+    last = host.run("systemd-analyze", "security", "--no-pager", f"app@{live}").stdout.splitlines()[-1]
+    assert float(last.partition("level for")[2].split()[1]) <= 1.5
+    assert host.run("systemd-analyze", "verify", f"app@{live}.service", "release-converge.service").stderr == ""
+    probe = """
+import socket, tempfile, pathlib, multiprocessing, threading, subprocess
+def tries(what):
+    try:
+        what()
+        return "yes"
+    except OSError as error:
+        return error.strerror
+@app.get("/probe")
+def probe():
+    return {
+        "shared": tries(lambda: pathlib.Path("/srv/app/shared/x").write_text("x")),
+        "temporary": tries(lambda: tempfile.TemporaryFile().write(b"x")),
+        "runtime": tries(lambda: pathlib.Path(f"/run/app/{os.environ['RELEASE']}/x").write_text("x")),
+        "lock": tries(lambda: multiprocessing.Lock()),
+        "program": tries(lambda: subprocess.run(["true"], check=True)),
+        "internet": tries(lambda: socket.socket(socket.AF_INET6).close()),
+        "own code": tries(lambda: pathlib.Path("app.py").write_text("x")),
+        "environment file": tries(lambda: pathlib.Path("../environment").read_text()),
+        "other code": tries(lambda: next(pathlib.Path("/srv/app/releases").iterdir()).joinpath("y").write_text("")),
+        "tls key": tries(lambda: pathlib.Path("/etc/origin/current").exists() or pathlib.Path("/etc/origin").iterdir().__next__()),
+        "incoming": tries(lambda: list(pathlib.Path("/srv/app/incoming").iterdir())),
+        "raw": tries(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
+        "processes": str(len([p for p in os.listdir("/proc") if p.isdigit() and os.stat("/proc/" + p).st_uid == 0])),
+    }
+"""
+    host.deploy(code(20, probe))
+    seen = json.loads(host.get("/probe"))
+    able = {"shared", "temporary", "runtime", "lock", "program", "internet"}
+    assert {name for name, found in seen.items() if found == "yes"} == able
+    assert seen["processes"] == "0"
+
+
+def test_any_value_reaches_the_app_unchanged(host: ReleasedHost) -> None:
+    """As many odd values as fit, through the real systemd."""
+    rng = random.Random(4711)
+    pieces = [
+        *" \t\n\"'`\\$%{}()#;=~!&|<>*?[]",
+        "\\n",
+        "\\",
+        "$HOME",
+        "${PATH}",
+        "%n",
+        "%%",
+        "$$",
+        "\\\n",
+        "\n\n",
+        "ä",
+        "日本",
+        "🙂",
+    ]
+    pieces += ["\u2028", "\u00a0", "\x80", "\ufffd", "\\x41", "\\101", "'\"'", "#c", " ", "a"]
+    values = ["", " ", "\n", "\\", '"', "'", "$", "-----BEGIN X-----\nabc\n-----END X-----\n", "x" * 100_000]
+    values += ["".join(rng.choices(pieces, k=rng.randint(1, 30))) for _ in range(1500)]
+    environment = {f"V{number}": value for number, value in enumerate(values)}
+    digest = "import hashlib, json\n@app.get('/digest')\ndef digest():\n    return {k: hashlib.sha256(v.encode()).hexdigest() for k, v in os.environ.items() if k[0] == 'V'}\n"
+    host.deploy(code(21, digest), environment=environment)
+    seen = json.loads(host.get("/digest"))
+    wrong = [
+        values[int(name[1:])]
+        for name, found in seen.items()
+        if name[1:].isdigit() and found != hashlib.sha256(environment[name].encode()).hexdigest()
+    ]
+    assert not wrong
+    assert len(seen) >= len(values)
+    restarted = host.release("restart", check=True)
+    assert restarted.returncode == 0
+    assert json.loads(host.get("/digest")) == seen, "what the tool reads back is what it wrote"
