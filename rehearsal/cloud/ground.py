@@ -30,6 +30,7 @@ def remove(world: World) -> None:
     """
     daemon.kill(daemon.cgroup(world))
     network.remove(world)
+    machine.forget(world.namespace("*"))
     for mount in reversed(_mounts_below(world.root)):
         subprocess.run(["umount", "--lazy", str(mount)], check=False, capture_output=True)
     for folder in (world.root / "machines", world.runtime):

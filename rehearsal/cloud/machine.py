@@ -116,6 +116,7 @@ def destroy(world: World, id: str) -> None:
     daemon.stop(world, _group(id))
     network.detach(world, _namespace(id))
     shutil.rmtree(folder(world, id), ignore_errors=True)
+    forget(world.namespace(id))
     firewall.apply(world, id, None)
     world.store.delete(COLLECTION, id)
 
@@ -197,6 +198,14 @@ def folder(world: World, id: str) -> Path:
     return world.root / "machines" / id
 
 
+def forget(name: str) -> None:
+    """Removes what systemd-nspawn keeps by a machine's name (`*` for any) and leaves behind when it is killed."""
+    for path in Path("/run/systemd/nspawn").glob(f"*/{name}"):
+        if path.is_mount():
+            subprocess.run(["umount", "--lazy", str(path)], check=False, capture_output=True)
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def ended(world: World, id: str) -> Path:
     """A file that is there once the machine has powered itself off."""
     return folder(world, id) / "ended"
@@ -260,12 +269,12 @@ def _seed(disk: Path, id: str, hostname: str, user_data: str, public_keys: Seque
 def _make_disk(world: World, progress: image.Progress) -> None:
     """The folder of all machines' disks: in memory where the world's file system can't hold them."""
     machines = world.root / "machines"
-    machines.mkdir(exist_ok=True)
+    machines.mkdir(exist_ok=True, mode=0o700)  # the disks hold secrets, and not all of the host may look
     with world.lock("disks"):
         if machines.is_mount() or _holds_disks(machines):
             return
         progress(f"{machines} can't be the upper layer of an overlay: the machines' disks are kept in memory")
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "flask-origin", str(machines)], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "flask-origin", str(machines)], check=True)
 
 
 def _holds_disks(machines: Path) -> bool:

@@ -7,6 +7,7 @@ Outlives the command that started it. Ends when the machine powers itself off; b
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -56,6 +57,7 @@ def boot(world: World, id: str, described: dict[str, Any], disk: image.Image) ->
     group = daemon.cgroup(world, machine.running_group(id))
     daemon.kill(group)
     group.mkdir(parents=True)
+    _delegate(group)
     # A new network namespace for each boot: rules and settings of the kernel's do not outlive a reboot.
     place = machine.place(id, described)
     network.detach(world, place.name)
@@ -87,6 +89,15 @@ def boot(world: World, id: str, described: dict[str, Any], disk: image.Image) ->
             stderr=subprocess.STDOUT,
             close_fds=False,
         )
+
+
+def _delegate(group: Path) -> None:
+    """Lets limits of memory and tasks work in the machine, as far as the host has them in this hierarchy."""
+    for parent in reversed(group.relative_to(daemon.cgroup_root()).parents):
+        above = daemon.cgroup_root() / parent
+        for controller in (above / "cgroup.controllers").read_text().split():
+            with contextlib.suppress(OSError):  # in use by the host in another way
+                (above / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 if __name__ == "__main__":

@@ -117,7 +117,8 @@ def marks(world: World) -> list[str]:
     processes = [pid for procs in group.rglob("cgroup.procs") for pid in procs.read_text().split()]
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if world.tag in line]
     mounts += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"{world.root}/" in line]
-    paths = [group, world.runtime, world.root / "machines", *Path("/etc/netns").glob(world.namespace("*"))]
+    named = [*Path("/etc/netns").glob(world.namespace("*")), *Path("/run/systemd").rglob(world.namespace("*"))]
+    paths = [group, world.runtime, world.root / "machines", *named]
     return sorted(
         [
             *(f"process {pid}" for pid in processes),

@@ -185,6 +185,7 @@ def traces(world: World, id: str) -> list[str]:
         *(f"mount {line}" for line in _mounts() if str(machine.folder(world, id)) in line),
         *(f"process {command!r}" for command in commands if str(machine.folder(world, id)).encode() in command),
         *(f"folder {path}" for path in (machine.folder(world, id), group) if path.exists()),
+        *(f"folder {path}" for path in Path("/run/systemd/nspawn").glob(f"*/{world.namespace(id)}")),
         *(f"store {name}" for name in ("machines", "firewalls") if world.store.get(name, id)),
     ]
 
