@@ -46,7 +46,8 @@ def show(result: Result, console: Console) -> None:
 
 def lines(result: Result) -> Iterator[tuple[str, str]]:
     """Style and text of each line."""
-    yield from _tree(result)
+    if result.ok or result.command != "preview":  # what would have been done before it would have failed is beside it
+        yield from _tree(result)
     for style, word, problems in (("yellow", "warning", result.warnings), ("red", "error", result.errors)):
         for problem in problems:
             yield style, _message(word, problem)
@@ -156,6 +157,8 @@ def _summary(result: Result) -> str:
     def words(op: Op) -> str:
         return f"to {op}" if result.command == "preview" and op != "same" else _DOING[op][1]
 
+    if not result.ok and result.command == "preview":
+        return f"Preview failed, nothing was changed ({result.duration:.1f} s)"
     counted = [
         f"{count} {words(op)}" for op, count in sorted(result.counts.items(), key=lambda item: item[0] == "same")
     ]

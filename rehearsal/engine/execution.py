@@ -31,18 +31,18 @@ class Execution:
 
     def handler(self, type: str) -> Resource:
         """Raises Unsupported."""
+        if type in self._resources:
+            return self._resources[type]
         if type.startswith("pulumi:providers:"):
             return _PROVIDER
-        if type not in self._resources:
-            raise Unsupported(f"resources of type {type}")
-        return self._resources[type]
+        raise Unsupported(f"resources of type {type}")
 
     def checked(self, record: Record) -> Record:
         """With the inputs that the provider made of the program's. Raises ApiError."""
         handler = self.handler(record.type)
         news, failures = handler.check(plain(record.inputs))
         if failures:
-            raise ApiError("\n".join(f"{failure.property} {failure.reason}" for failure in failures))
+            raise ApiError("\n".join(f"{failure.property}: {failure.reason}" for failure in failures))
         if has_unknown(news) and not self.run.dry_run:
             raise ApiError("an input is still unknown")
         inputs: Props = {}

@@ -107,7 +107,7 @@ def test_what_would_be_refused_is_refused(stack: Stack) -> None:
     assert ops(result) == []
     assert result.errors[0].urn == "urn:pulumi:dev::project::mem:index:Thing::a"
     assert result.errors[0].text.splitlines() == [
-        "noet is no property of mem:index:Thing; known ones: value, note, count, pin, password",
-        "note must be str, not int 5",
-        "count must be one of 1, 2, 3, not 7",
+        "noet: is no property of mem:index:Thing; known ones: value, note, count, pin, password",
+        "note: must be str, not int 5",
+        "count: must be one of 1, 2, 3, not 7",
     ]

@@ -99,7 +99,7 @@ raise ValueError(f"what is {secret}?")
 def test_a_provider_s_refusal_does_not_tell(secretive: Stack) -> None:
     result = secretive.up(f'Thing("a", note=Output.secret("{CANARY}"), count=Output.secret("{CANARY}"))')
     assert ops(result) == []
-    assert "count must be int" in result.errors[0].text
+    assert "count: must be int" in result.errors[0].text
     assert CANARY not in everywhere(secretive, result)
 
 
