@@ -273,7 +273,7 @@ def _make_disk(world: World, progress: image.Progress) -> None:
     with world.lock("disks"):
         if machines.is_mount() or _holds_disks(machines):
             return
-        progress(f"{machines} can't be the upper layer of an overlay: the machines' disks are kept in memory")
+        progress(f"{machines} can't hold machines' disks: they are kept in memory")
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "flask-origin", str(machines)], check=True)
 
 
