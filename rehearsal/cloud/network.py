@@ -32,7 +32,7 @@ EDGE_RANGES_V6 = tuple(f"2001:db8:cf{n:02x}::/48" for n in range(7))
 
 
 class NetworkFailed(WorldFailed):
-    """A namespace could not be set up; the message has `ip`'s words."""
+    """A namespace could not be set up; the message has the tool's words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +169,9 @@ def _add_namespace(world: World, place: str) -> None:
 
 def _settings(world: World, place: str, settings: dict[str, int]) -> None:
     lines = [f"echo {value} > /proc/sys/{name.replace('.', '/')}" for name, value in settings.items()]
-    exec_in(world, place, ["sh", "-ec", "\n".join(lines)], check=True)
+    done = exec_in(world, place, ["sh", "-ec", "\n".join(lines)], capture_output=True, text=True)
+    if done.returncode:
+        raise NetworkFailed(f"{world.namespace(place)}: {done.stderr.strip()}")
 
 
 def _ip(world: World, place: str, commands: Sequence[str]) -> None:

@@ -54,7 +54,9 @@ def _missing_programs() -> list[str]:
 
 
 def _no_namespaces() -> str | None:
-    tried = _try("ip link add fo0 type veth peer name fo1 && nft add table inet t", "--net")
+    tried = _try(
+        "ip link add fo0 type veth peer name fo1; nft add table inet t; echo 1 > /proc/sys/net/ipv4/ip_forward", "--net"
+    )
     if tried is None:
         return None
     return (
