@@ -12,10 +12,12 @@ from typing import Any
 import pulumi
 import pulumi_random as random
 from cryptography import x509
+from pulumi.runtime.config import CONFIG
 
 import settings as declared
-from components.ec2_host import Ec2HostArgs, NoPlacement, place
+from components.ec2_host import Ec2HostArgs, place
 from components.host import HostArgs, Opening
+from components.lookup import LookupFailed, asking
 from components.sdk import AwsProvider, GetZoneFilterArgs, get_ip_ranges, get_zone
 from components.site import AppArgs, Site, SiteArgs
 from fields import CURRENT
@@ -31,7 +33,21 @@ class AddressUnknown(ValueError):
 
 def read_settings(config: pulumi.Config) -> declared.Settings:
     """Every section of the stack's configuration, checked."""
-    return declared.load({name: config.get_object(name) for name in _SECTIONS if config.get(name) is not None})
+    return declared.load({**_unknown_sections(), **{name: _section(config, name) for name in _SECTIONS}})
+
+
+def _section(config: pulumi.Config, name: str) -> object:
+    try:
+        return config.get_object(name)
+    except pulumi.ConfigTypeError:
+        return config.get(name)  # text where a section belongs: the settings say so
+
+
+def _unknown_sections() -> dict[str, object]:
+    """What this project's configuration holds beside its sections: a misspelt one, most likely."""
+    written = {*CONFIG.get(), *pulumi.runtime.get_config_env()}
+    names = {key.partition(":")[2] for key in written if key.partition(":")[0] == pulumi.get_project()}
+    return dict.fromkeys(sorted(names - {*_SECTIONS, "secrets"}), "")
 
 
 def read_secrets(
@@ -165,7 +181,8 @@ def main() -> None:
     app.inspect(source, settings.app.entrypoint)
     archive = app.archive(source, PROJECT / ".releases", exclude=settings.app.exclude)
     edge_ranges = cloudflare_ranges()
-    zone = get_zone(filter=GetZoneFilterArgs(name=settings.site.zone, match="all"))
+    with asking("site.zone", f"correct {settings.site.zone}, or let CLOUDFLARE_API_TOKEN read that zone"):
+        zone = get_zone(filter=GetZoneFilterArgs(name=settings.site.zone, match="all"))
     host_settings, bootstrap_hash, provider = host_args(settings, openings(edge_ranges, operator_ranges(settings)))
 
     site = Site(
@@ -220,7 +237,7 @@ except (
     app.AppRefused,
     ranges.RangesRefused,
     host.UserDataTooLarge,
-    NoPlacement,
+    LookupFailed,
     AddressUnknown,
 ) as error:
     # One problem a line, as the user can mend it; a traceback would only bury them.

@@ -8,6 +8,7 @@ import pulumi
 
 from components.ec2_firewall import Ec2Firewall, Ec2FirewallArgs
 from components.host import HostArgs
+from components.lookup import LookupFailed, asking
 from components.sdk import (
     GetSubnetsFilterArgs,
     Instance,
@@ -32,10 +33,6 @@ class Placement:
     """Whether the subnet hands out IPv6 addresses."""
 
 
-class NoPlacement(ValueError):
-    """The account has no network that fits; the text says which setting to write."""
-
-
 def place(
     *, architecture: str, vpc_id: str | None, subnet_id: str | None, opts: pulumi.InvokeOptions | None = None
 ) -> Placement:
@@ -44,17 +41,23 @@ def place(
     The subnet is the one named, else the first by id of the VPC named, else of the default VPC. The image is what
     Debian publishes for `architecture` ("amd64" or "arm64"): https://wiki.debian.org/Cloud/AmazonEC2Image
 
-    Raises NoPlacement when there is no default VPC or the VPC has no subnet.
+    Raises LookupFailed: for a region that is none or credentials that are refused, when there is no default VPC, when
+    the VPC has no subnet, or is none, and for a subnet that is none.
     """
+    # Asked first: every region has the image, so that what is wrong then is the region or the credentials.
+    with asking("host.region", "correct it, or the AWS credentials, which need ssm:GetParameter and ec2:Describe*"):
+        image = get_parameter(name=f"/aws/service/debian/release/13/latest/{architecture}", opts=opts)
     if subnet_id is None:
         if vpc_id is None:
-            vpc_id = get_vpc(default=True, opts=opts).id
-        found = get_subnets(filters=[GetSubnetsFilterArgs(name="vpc-id", values=[vpc_id])], opts=opts).ids
+            with asking("host.vpc_id", "write the network's id: the region has no default VPC"):
+                vpc_id = get_vpc(default=True, opts=opts).id
+        with asking("host.vpc_id", "correct it"):
+            found = get_subnets(filters=[GetSubnetsFilterArgs(name="vpc-id", values=[vpc_id])], opts=opts).ids
         if not found:
-            raise NoPlacement(f"host.vpc_id: {vpc_id} has no subnet; write host.subnet_id")
+            raise LookupFailed(f"host.vpc_id: {vpc_id} is none of the region's or has no subnet; do: correct it")
         subnet_id = sorted(found)[0]
-    subnet = get_subnet(id=subnet_id, opts=opts)
-    image = get_parameter(name=f"/aws/service/debian/release/13/latest/{architecture}", opts=opts)
+    with asking("host.subnet_id", f"correct {subnet_id}, or remove it for the default network's first one"):
+        subnet = get_subnet(id=subnet_id, opts=opts)
     return Placement(vpc_id=subnet.vpc_id, subnet_id=subnet_id, image_id=image.value, ipv6=bool(subnet.ipv6_cidr_block))
 
 

@@ -1,8 +1,8 @@
 """What becomes of each resource that the program asks for: same, create, update or replace, and what goes.
 
 The rules are the real engine's (pkg/resource/deploy/step_generator.go in pulumi/pulumi). Two differ on purpose: a
-change of a resource's provider alone changes nothing, since stand-in providers have no account or region of their
-own; and an aliased resource may change its type freely.
+change of a resource's provider alone changes nothing, since stand-in providers have no account of their own, and their
+region is an input of what they make; and an aliased resource may change its type freely.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class Deployment:
         with self._do.run.reporting(record.urn):
             return self._do.read(record, id, self._claim(Goal(record=record)))
 
-    def invoke(self, token: str, args: Props) -> Props:
-        """Raises ApiError, Unsupported."""
+    def invoke(self, token: str, args: Props, provider: str) -> Props:
+        """`provider` is an explicit one, "urn::id", or "". Raises ApiError, Unsupported."""
         if token not in self._functions:
             raise Unsupported(f"the function {token}")
-        return self._functions[token].invoke(args)
+        return self._functions[token].invoke({**self._do.lent(provider, ("region",)), **args})
 
     def record_outputs(self, urn: str, outputs: Props) -> None:
         """A component's own outputs; the stack's are the program's exports."""

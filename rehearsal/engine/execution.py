@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from rehearsal.providers.base import UNKNOWN, ApiError, Failure, Props, Resource, Unknown, has_unknown, same
@@ -37,10 +37,16 @@ class Execution:
             return _PROVIDER
         raise Unsupported(f"resources of type {type}")
 
+    def lent(self, provider: str, names: Container[str]) -> Props:
+        """What things take from their explicit provider ("urn::id", or "") unless they say otherwise: its region."""
+        record = self.state.find(provider.rpartition("::")[0])
+        region = plain(record.inputs).get("region") if record else None
+        return {"region": region} if region and "region" in names else {}
+
     def checked(self, record: Record) -> Record:
         """With the inputs that the provider made of the program's. Raises ApiError."""
         handler = self.handler(record.type)
-        news, failures = handler.check(plain(record.inputs))
+        news, failures = handler.check({**self.lent(record.provider, handler.inputs), **plain(record.inputs)})
         if failures:
             raise ApiError("\n".join(f"{failure.property}: {failure.reason}" for failure in failures))
         if has_unknown(news) and not self.run.dry_run:

@@ -94,7 +94,7 @@ class Monitor:
 
     def Invoke(self, request: resource_pb2.ResourceInvokeRequest) -> resource_pb2.ResourceInvokeResponse:
         try:
-            answer = encode(self._deployment.invoke(request.tok, decode(request.args)))
+            answer = encode(self._deployment.invoke(request.tok, decode(request.args), request.provider))
         except (ApiError, Unsupported) as error:
             raise InvokeFailed(str(error)) from error
         return resource_pb2.ResourceInvokeResponse(**{"return": answer})  # pyright: ignore[reportArgumentType]

@@ -12,8 +12,7 @@ from botocore.loaders import Loader
 from rehearsal.providers.base import ApiError, Failure, Props
 
 ACCOUNT: Final = "123456789012"
-# The region of an explicit provider does not reach its resources here; only their own property does.
-HOME_REGION: Final = "us-east-1"
+HOME_REGION: Final = "us-east-1"  # where nothing says otherwise
 ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "arm64"}  # Debian's names and EC2's
 _PARAMETER = re.compile(r"/aws/service/debian/release/13/latest/(amd64|arm64)")
 
@@ -33,7 +32,7 @@ def region(props: Props) -> str:
     """The region that a resource or invoke is for. Raises ApiError for one that does not exist."""
     name = props.get("region") or HOME_REGION
     if name not in regions():
-        raise ApiError(f"invalid AWS Region: {name}")
+        raise ApiError(_no_region(name))
     return name
 
 
@@ -41,7 +40,7 @@ def odd_region(props: Props) -> list[Failure]:
     """What is wrong with a resource's own `region`."""
     name = props.get("region")
     if isinstance(name, str) and name not in regions():
-        return [Failure("region", f"invalid AWS Region: {name}; known ones: {', '.join(regions())}")]
+        return [Failure("region", _no_region(name))]
     return []
 
 
@@ -73,6 +72,10 @@ def arn(service: str, region: str, resource: str) -> str:
 
 def _image(architecture: str, region: str) -> str:
     return identifier("ami", "debian-13", architecture, region)
+
+
+def _no_region(name: str) -> str:
+    return f"invalid AWS Region: {name}; known ones: {', '.join(regions())}"
 
 
 @functools.cache

@@ -155,7 +155,11 @@ class Instance(Stored):
         yield from _odd_network(news)
         kind = news.get("instanceType")
         if known(kind) and kind not in catalog.instance_types():
-            yield Failure("instanceType", f"Invalid value {kind!r} for InstanceType: EC2 has no such type")
+            family = sorted(
+                name for name in catalog.instance_types() if name.startswith(f"{str(kind).partition('.')[0]}.")
+            )
+            others = f"; of its family are {', '.join(family)}" if family else ""
+            yield Failure("instanceType", f"Invalid value {kind!r} for InstanceType: EC2 has no such type{others}")
         yield from nested("metadataOptions", news.get("metadataOptions"), METADATA)
         yield from [*nested("rootBlockDevice", news.get("rootBlockDevice"), ROOT)] or _odd_root(news)
 
