@@ -140,4 +140,13 @@ def _as_refused() -> Iterator[None]:
 
 
 def _digest(name: str, inputs: Props) -> str:
-    return hashlib.sha256(json.dumps([name, inputs], sort_keys=True, default=repr).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([name, _plain(inputs)], sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Whole numbers as ints, which is how a state gives them back."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

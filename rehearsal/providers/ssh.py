@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from rehearsal.cloud import network
 from rehearsal.cloud.world import World
-from rehearsal.providers.base import UNKNOWN, ApiError, Failure, Property, Props
+from rehearsal.providers.base import ApiError, Failure, Property, Props
 from rehearsal.providers.shapes import nested, not_rehearsed
 
 CONNECTION: Final = {
@@ -58,8 +59,14 @@ def refused(connection: Any) -> Iterator[Failure]:
     port = connection.get("port")
     if isinstance(port, int | float) and not 0 < port < 65536:
         yield Failure("connection.port", f"must be a port from 1 to 65535, not {port}")
+    for name in ("host", "user"):
+        # They become lines of ssh's configuration.
+        if isinstance(connection.get(name), str) and not re.fullmatch(r"[^\s\"'#%]+", connection[name]):
+            yield Failure(
+                f"connection.{name}", f"must be a name without white space or quotes, not {connection[name]!r}"
+            )
     host_key = connection.get("hostKey")
-    if isinstance(host_key, str) and host_key is not UNKNOWN and len(host_key.split()) < 2:
+    if isinstance(host_key, str) and (len(host_key.split()) < 2 or "\n" in host_key.strip()):
         yield Failure("connection.hostKey", "must be one public key as in authorized_keys, such as 'ssh-ed25519 AAAA…'")
 
 
@@ -111,7 +118,9 @@ def _dialled(
         ssh = ["ssh", "-F", files.enter_context(memory_file(text)), "-T"]
         # LocalCommand is run by $SHELL.
         options = {"input": stdin.encode(), "env": {**os.environ, "SHELL": "/bin/sh", **environment}}
-        return _retried(world, connection, argv(ssh), dialled, options)
+        # When this process is killed, so is ssh: nothing of a rehearsal goes on by itself.
+        command = ["setpriv", "--pdeathsig", "KILL", *argv(ssh)]
+        return _retried(world, connection, command, dialled, options)
 
 
 def _retried(world: World, connection: Props, argv: list[str], dialled: str, options: dict[str, Any]) -> Session:
@@ -147,7 +156,7 @@ def _configuration(connection: Props, *, identity: str | None, known_hosts: str 
     lines = {
         "HostName": connection["host"],
         "Port": int(connection["port"]),
-        "User": f'"{connection["user"]}"',
+        "User": connection["user"],
         "BatchMode": "yes",
         "IdentityFile": identity or "none",
         "IdentitiesOnly": "yes" if identity else "no",

@@ -122,7 +122,7 @@ class AuthenticatedOriginPullsSettings(Stored):
 
 def _checked(zone_id: str, certificate: str, private_key: str) -> x509.Certificate:
     """The leaf. Raises ApiError as the API does for a pair that it can't use."""
-    path = f"zones/{zone_id}/{_PATH}"
+    path = f"zones/{zone_id}/{_PATH}"  # the API's own codes for these refusals are not documented
     try:
         leaf = x509.load_pem_x509_certificates(certificate.encode())[0]
     except ValueError as odd:

@@ -395,4 +395,5 @@ def test_what_an_interrupted_create_left_is_found(resources: Resources, zone: st
     found = made.handler.adopt("it", made.inputs)
     assert found is not None
     assert found[0] == made.id
+    assert made.handler.adopt("it", {**made.inputs, "ttl": 1.0}) == found
     assert made.handler.adopt("it", {**made.inputs, "content": "198.19.2.2"}) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from pulumi import FileAsset, StringAsset
 
 from rehearsal import providers
+from rehearsal.cloud import machine
 from rehearsal.cloud.world import World
 from rehearsal.providers.base import ApiError, Props, Resource
 from tests.rehearsal.cloud.standing import USER_DATA, cloud_init_done, knock, output, until
@@ -65,7 +67,7 @@ def origin(world: World, resources: dict[str, Resource], key: Props) -> Iterator
         userData=USER_DATA,
     )
     made.append(droplet)
-    machine = f"droplet-{droplet.id}"
+    host = f"droplet-{droplet.id}"
     connection = {
         "host": droplet.outputs["ipv4Address"],
         "user": "deploy",
@@ -76,8 +78,8 @@ def origin(world: World, resources: dict[str, Resource], key: Props) -> Iterator
     try:
         # The droplet is active well before this: the first command has to wait for sshd.
         make(resources["Command"], connection=connection, create="cloud-init status --wait || [ $? = 2 ]")
-        assert cloud_init_done(world, machine)
-        yield Origin(machine, resources, connection)
+        assert cloud_init_done(world, host)
+        yield Origin(host, resources, connection)
     finally:
         for resource in reversed(made):
             resource.delete()
@@ -187,27 +189,61 @@ def test_a_file_is_copied_as_sftp_does_it(world: World, origin: Origin, tmp_path
     source.write_bytes(bytes(range(256)) * 4096)
     source.chmod(0o600)
     made = origin.copy(FileAsset(str(source)), "/home/deploy/new/folder/copy.bin")
-    (machine, path) = (origin.machine, "/home/deploy/new/folder/copy.bin")
-    assert output(world, machine, "stat", "-c", "%a %U %s", path) == f"664 deploy {256 * 4096}\n"
-    assert output(world, machine, "sha256sum", path).split()[0] == subprocess.run(
+    host, path = origin.machine, "/home/deploy/new/folder/copy.bin"
+    assert output(world, host, "stat", "-c", "%a %U %s", path) == f"664 deploy {256 * 4096}\n"
+    assert output(world, host, "sha256sum", path).split()[0] == subprocess.run(
         ["sha256sum", source], text=True, capture_output=True, check=True
     ).stdout.split()[0].removeprefix("\\")
     (tmp_path / "second").mkdir()
     source = tmp_path / "second" / source.name
     source.write_text("second")
     made.update(source=FileAsset(str(source)))
-    assert output(world, machine, "cat", path) == "second"
+    assert output(world, host, "cat", path) == "second"
     # Into a folder, under its own name; a text has none.
     origin.copy(FileAsset(str(source)), "/home/deploy/new")
-    assert output(world, machine, "cat", "/home/deploy/new/a b*[1]?.bin") == "second"
+    assert output(world, host, "cat", "/home/deploy/new/a b*[1]?.bin") == "second"
     origin.copy(StringAsset("text\n"), "/home/deploy/text")
-    assert output(world, machine, "cat", "/home/deploy/text") == "text\n"
+    assert output(world, host, "cat", "/home/deploy/text") == "text\n"
     with pytest.raises(ApiError, match="is a directory"):
         origin.copy(StringAsset("text\n"), "/home/deploy/new")
     with pytest.raises(ApiError, match=r"failed to copy .*Permission denied"):
         origin.copy(FileAsset(str(source)), "/etc/not-allowed")
     made.delete()
-    assert output(world, machine, "cat", path) == "second"
+    assert output(world, host, "cat", path) == "second"
+
+
+_CREATE = """
+import sys
+from pathlib import Path
+from rehearsal import providers
+from rehearsal.cloud import machine
+from rehearsal.cloud.world import World
+droplet = providers.resources(World(Path(sys.argv[1])))["digitalocean:index/droplet:Droplet"]
+news, _ = droplet.check({"image": "debian-13-x64", "size": "s-1vcpu-1gb", "name": "killed"})
+print("now", flush=True)
+droplet.create("killed", news)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05, 0.2, 0.5, 5])
+def test_a_create_that_is_killed_is_found_whole_or_leaves_nothing(
+    world: World, resources: dict[str, Resource], seconds: float
+) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", _CREATE, str(world.root)], stdout=subprocess.PIPE)
+    assert killed.stdout is not None
+    killed.stdout.readline()
+    time.sleep(seconds)
+    killed.kill()
+    killed.communicate()
+    machine.resume(world)
+    handler = resources["Droplet"]
+    news, _ = handler.check({"image": "debian-13-x64", "size": "s-1vcpu-1gb", "name": "killed"})
+    found = handler.adopt("killed", news)
+    if found is not None:
+        assert found[1]["status"] == "active"
+        handler.delete(*found)
+    assert not [id for id, kept in world.store.items("machines").items() if kept["hostname"] == "killed"]
+    assert not [id for id, kept in world.store.items("digitalocean/droplets").items() if "killed" in str(kept)]
 
 
 def test_an_instance_lets_nothing_out_until_a_rule_does(
