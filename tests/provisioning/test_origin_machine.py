@@ -1,0 +1,409 @@
+"""The proxy on a real machine, in front of a real WSGI server: who gets in, and what the app is told."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rehearsal.cloud import network
+from tests.provisioning.origin_host import HOSTNAME, OriginHost, Site
+from tests.provisioning.pki import Pair
+
+pytestmark = pytest.mark.machines
+
+APP = """
+import json, time
+
+def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    path = environ["PATH_INFO"]
+    headers = [("Content-Type", "application/json")]
+    if path == "/own":
+        headers += [("Strict-Transport-Security", "max-age=1"), ("X-Frame-Options", "DENY"), ("X-Request-Id", "own")]
+    if path == "/slow":
+        time.sleep(2)
+    start_response("404 Not Found" if path == "/404" else "200 OK", headers)
+    seen = {name: value for name, value in environ.items() if isinstance(value, str)}
+    return [json.dumps({"length": len(body), **seen, "padding": "x" * 1000}).encode()]
+"""
+SERVE = """
+set -e
+/opt/uv/bin/uv venv -q --clear /srv/echo/venv
+/opt/uv/bin/uv pip install -q --python /srv/echo/venv/bin/python waitress==3.0.2
+install -d -o app -g upstream -m 0750 /run/app/echo
+ln -sfn /run/app/echo/http.sock /srv/app/current.sock
+"""
+# Waitress would drop what it does not trust: here it must show all that the proxy lets through.
+UNIT = """
+[Service]
+User=app
+Group=upstream
+WorkingDirectory=/srv/echo
+ExecStartPre=rm -f /run/app/echo/http.sock
+ExecStart=/srv/echo/venv/bin/waitress-serve --no-clear-untrusted-proxy-headers \
+    --unix-socket=/run/app/echo/http.sock --unix-socket-perms=660 echo:app
+"""
+FORGED = {
+    "X-Forwarded-For": "6.6.6.1",
+    "X-Forwarded-Host": "forged.example",
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Port": "81",
+    "X-Forwarded-Prefix": "/forged",
+    "X-Forwarded-Server": "forged",
+    "X-Forwarded-Ssl": "off",
+    "Forwarded": "for=6.6.6.2;proto=http",
+    "X-Real-IP": "6.6.6.3",
+    "X-Client-IP": "6.6.6.4",
+    "X-Cluster-Client-IP": "6.6.6.5",
+    "True-Client-IP": "6.6.6.6",
+    "X-Original-URL": "/forged",
+    "X-Rewrite-URL": "/forged",
+    "X-Request-Id": "forged",
+    "Proxy": "http://forged.example",
+    "X_Forwarded_For": "6.6.6.7",
+    "X-Forwarded_For": "6.6.6.8",
+    "X_Forwarded_Proto": "http",
+    "X_Forwarded_Host": "forged.example",
+    "X_Real_IP": "6.6.6.9",
+    "CF_Connecting_IP": "6.6.6.10",
+    "Any_Thing": "forged",
+}
+
+
+RAW = """
+import socket, ssl, sys
+context = ssl._create_unverified_context()
+context.load_cert_chain(sys.argv[2])
+with context.wrap_socket(socket.create_connection((sys.argv[1], 443), 20), server_hostname="example.com") as secure:
+    secure.sendall(sys.stdin.buffer.read())
+    print(secure.recv(4096).decode())
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    status: int
+    headers: list[tuple[str, str]]
+    """Names in lower case."""
+    body: str
+
+    def all(self, name: str) -> list[str]:
+        return [value for found, value in self.headers if found == name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """The machine's port 443 as seen from somewhere, with the zone's client certificate unless told otherwise."""
+
+    host: OriginHost
+    certificates: Path
+
+    def curl(self, *options: str, place: str, name: str, path: str, client: str | None, v6: bool = False):
+        address = f"[{self.host.ipv6}]" if v6 else self.host.ipv4
+        argv = ["curl", "-sSki", "--max-time", "10", "--resolve", f"{name}:443:{address}"]
+        argv += ["--cert", str(self.certificates / client)] if client else []
+        argv += [*options, f"https://{name}{path}"]
+        return network.exec_in(self.host.world, place, argv, capture_output=True, text=True)
+
+    def ask(
+        self, path: str = "/", *options: str, place: str = "edge", name: str = HOSTNAME, v6: bool = False
+    ) -> Answer:
+        done = self.curl(*options, place=place, name=name, path=path, client="client.pem", v6=v6)
+        assert done.returncode == 0, done
+        head, _, body = done.stdout.replace("\r", "").partition("\n\n")
+        while head.split()[1] == "100":
+            head, _, body = body.partition("\n\n")
+        first, *lines = head.splitlines()
+        pairs = [line.partition(": ") for line in lines]
+        return Answer(
+            status=int(first.split()[1]), headers=[(name.lower(), value) for name, _, value in pairs], body=body
+        )
+
+    def refused(self, *options: str, place: str = "edge", name: str = HOSTNAME, client: str | None) -> str:
+        """What curl says; fails the test when there was one byte of HTTP."""
+        done = self.curl(*options, place=place, name=name, path="/", client=client)
+        assert done.returncode != 0
+        assert done.stdout == ""
+        return done.stderr
+
+
+@pytest.fixture(scope="module")
+def door(host: OriginHost, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    folder = tmp_path_factory.mktemp("clients")
+    somebody = Pair.authority("another zone's origin pulls")
+    for name, pair in {
+        "client.pem": site.client,
+        "stranger.pem": somebody.issue("Cloudflare"),
+        "expired.pem": site.clients.issue("Cloudflare", days=-1),
+        "self-signed.pem": somebody,
+    }.items():
+        (folder / name).write_text(pair.certificate + pair.key)
+    host.run("install", "-d", "/srv/echo")
+    host.path("/srv/echo/echo.py").write_text(APP)
+    host.path("/run/systemd/system/echo.service").write_text(UNIT)
+    host.run("sh", input=SERVE)
+    host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "start", "echo")
+    host.run("timeout", "20", "sh", "-c", "until test -S /run/app/echo/http.sock; do sleep 0.1; done")
+    host.configure(site.document())
+    yield Door(host=host, certificates=folder)
+    host.run("systemctl", "stop", "echo")
+    host.run("rm", "-f", "/srv/app/current.sock")
+
+
+@pytest.fixture
+def untouched(door: Door) -> Iterator[None]:
+    """Fails when one request of the test reached the app."""
+    connections = "ss -xnH | grep -c /run/app/echo/http.sock; cat /sys/fs/cgroup/system.slice/echo.service/cgroup.procs"
+    cursor = door.host.run("journalctl", "-u", "caddy", "-n", "0", "--show-cursor").partition("cursor: ")[2].strip()
+    before = door.host.run("sh", "-c", connections, check=False)
+    yield
+    assert door.host.run("sh", "-c", connections, check=False) == before
+    log = door.host.run("journalctl", "-u", "caddy", "-o", "cat", f"--after-cursor={cursor}")
+    assert '"status":200' not in log
+
+
+def forged(**more: str) -> list[str]:
+    return [part for name, value in (FORGED | more).items() for part in ("-H", f"{name}: {value}")]
+
+
+@pytest.mark.parametrize("protocol", ["--http1.1", "--http2"])
+@pytest.mark.parametrize("visitor", ["203.0.113.7", "2001:db8:64::10"])
+@pytest.mark.parametrize("v6", [False, True])
+def test_the_app_is_told_the_truth_once(door: Door, protocol: str, visitor: str, v6: bool) -> None:
+    options = forged(**{"CF-Connecting-IP": visitor, "CF-Ray": "8f00ba4-FRA"})
+    seen = json.loads(door.ask("/a?b=c", protocol, *options, v6=v6).body)
+    told = {name: value for name, value in seen.items() if name.startswith("HTTP_")}
+    request_id = told.pop("HTTP_X_REQUEST_ID")
+    assert len(request_id) == 36
+    assert told.pop("HTTP_USER_AGENT").startswith("curl/")
+    assert told == {
+        "HTTP_ACCEPT": "*/*",
+        "HTTP_CF_CONNECTING_IP": visitor,
+        "HTTP_CF_RAY": "8f00ba4-FRA",
+        "HTTP_CONNECTION": "close",
+        "HTTP_HOST": HOSTNAME,
+        "HTTP_X_FORWARDED_FOR": visitor,
+        "HTTP_X_FORWARDED_HOST": HOSTNAME,
+        "HTTP_X_FORWARDED_PROTO": "https",
+        "HTTP_X_REAL_IP": visitor,
+    }
+    assert seen["REQUEST_URI"] == "/a?b=c"
+
+
+@pytest.mark.parametrize("claim", [None, "", "nonsense", "1.2.3.4.5", "<script>"])
+def test_with_no_address_claimed_it_is_the_peers(door: Door, claim: str | None) -> None:
+    options = [] if claim is None else ["-H", f"CF-Connecting-IP: {claim}"]
+    seen = json.loads(door.ask("/", *options).body)
+    assert seen["HTTP_X_REAL_IP"] == seen["HTTP_X_FORWARDED_FOR"] == "198.18.16.10"
+
+
+def test_no_connection_header_takes_the_truth_away(door: Door) -> None:
+    hop = "Connection: X-Real-IP, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Request-Id"
+    seen = json.loads(door.ask("/", "--http1.1", "-H", hop, "-H", "CF-Connecting-IP: 203.0.113.7").body)
+    assert seen["HTTP_X_REAL_IP"] == seen["HTTP_X_FORWARDED_FOR"] == "203.0.113.7"
+    assert seen["HTTP_X_FORWARDED_PROTO"] == "https"
+
+
+def test_the_host_is_the_sites_however_it_is_spelt(door: Door) -> None:
+    seen = json.loads(door.ask("/", "--http1.1", "-H", "Host: EXAMPLE.com:8443").body)
+    assert seen["HTTP_HOST"] == seen["HTTP_X_FORWARDED_HOST"] == HOSTNAME
+
+
+@pytest.mark.parametrize("client", [None, "stranger.pem", "expired.pem", "self-signed.pem"])
+@pytest.mark.parametrize("place", ["edge", "neighbour"])
+@pytest.mark.parametrize("tls", ["1.2", "1.3"])
+@pytest.mark.parametrize("name", [HOSTNAME, f"www.{HOSTNAME}", f"other.{HOSTNAME}", "unknown.test"])
+@pytest.mark.usefixtures("untouched")
+def test_without_the_zones_client_certificate_not_one_byte(
+    door: Door, client: str | None, place: str, tls: str, name: str
+) -> None:
+    door.refused("--tls-max", tls, "--tlsv1.2", place=place, name=name, client=client)
+
+
+@pytest.mark.parametrize("name", [f"other.{HOSTNAME}", "unknown.test"])
+@pytest.mark.usefixtures("untouched")
+def test_another_name_gets_nothing_even_with_it(door: Door, name: str) -> None:
+    door.refused(name=name, client="client.pem")
+
+
+@pytest.mark.parametrize("name", ["unknown.test", None])
+def test_an_unknown_name_is_shown_no_certificate(door: Door, name: str | None) -> None:
+    option = ["-servername", name] if name else ["-noservername"]
+    argv = ["openssl", "s_client", "-connect", f"{door.host.ipv4}:443", *option]
+    done = network.exec_in(door.host.world, "edge", argv, capture_output=True, text=True, input="", timeout=20)
+    assert "no peer certificate available" in done.stdout
+
+
+@pytest.mark.parametrize("asked", ["other.example.com", "unknown.test", "www.example.com", "198.18.0.1", "a b"])
+@pytest.mark.usefixtures("untouched")
+def test_another_host_than_the_tls_name_does_not_reach_the_app(door: Door, asked: str) -> None:
+    assert door.ask("/", "--http1.1", "-H", f"Host: {asked}").status in (400, 421)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_outside_the_ranges_there_is_silence_and_on_the_host_itself_a_403(door: Door) -> None:
+    for place in ("visitor", "attacker", "operator", "worker"):
+        assert "curl: (28)" in door.refused("--connect-timeout", "1", place=place, client="client.pem")
+    door.host.path("/run/client.pem").write_text((door.certificates / "client.pem").read_text())
+    asked = f"GET / HTTP/1.1\r\nHost: {HOSTNAME}\r\nCF-Connecting-IP: 198.18.16.10\r\n\r\n"
+    answer = door.host.run("python3", "-c", RAW, "127.0.0.1", "/run/client.pem", input=asked)
+    assert answer.startswith("HTTP/1.1 403 ")
+    assert answer.endswith("\n\nOnly allow connections from cloudflare.\n")
+
+
+def test_old_tls_is_refused(door: Door) -> None:
+    door.refused("--tls-max", "1.1", "--tlsv1.0", "--ciphers", "DEFAULT@SECLEVEL=0", client="client.pem")
+
+
+RESUME = """
+import json, socket, ssl, sys
+
+def knock(context, session=None):
+    plain = socket.create_connection((sys.argv[1], 443), 10)
+    with context.wrap_socket(plain, server_hostname="example.com", session=session) as secure:
+        secure.sendall(b"GET / HTTP/1.1\\r\\nHost: example.com\\r\\nConnection: close\\r\\n\\r\\n")
+        return secure.recv(15), secure.session
+
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+context.maximum_version = getattr(ssl.TLSVersion, sys.argv[3])
+context.load_cert_chain(sys.argv[2])
+answer, session = knock(context)
+print(answer.decode(), flush=True)
+input()
+try:
+    print(knock(context, session)[0].decode())
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("tls", ["TLSv1_2", "TLSv1_3"])
+def test_a_session_from_before_does_not_outlive_its_client_ca(door: Door, site: Site, tls: str) -> None:
+    argv = [sys.executable, "-c", RESUME, door.host.ipv4, str(door.certificates / "client.pem"), tls]
+    entered = ["ip", "netns", "exec", door.host.world.namespace("edge"), *argv]
+    with subprocess.Popen(entered, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout and client.stdin
+        assert client.stdout.readline() == "HTTP/1.1 200 OK\n"
+        renewed = Site(server=site.server, clients=Pair.authority("renewed"), client=site.client)
+        door.host.configure(renewed.document())
+        try:
+            said, _ = client.communicate("\n", timeout=20)
+        finally:
+            door.host.configure(site.document())
+    assert said.strip() in (ssl.SSLError.__name__, "ConnectionResetError")
+
+
+def test_a_redirect_goes_once_to_the_site(door: Door) -> None:
+    answer = door.ask("/a%20b?c=d", name=f"www.{HOSTNAME}")
+    assert (answer.status, answer.all("location")) == (301, [f"https://{HOSTNAME}/a%20b?c=d"])
+
+
+SECURITY = {
+    "strict-transport-security": "max-age=31536000",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "SAMEORIGIN",
+    "referrer-policy": "strict-origin-when-cross-origin",
+}
+
+
+@pytest.mark.parametrize("path", ["/", "/404", "/too-large", "www"])
+def test_every_answer_has_the_security_headers_once(door: Door, path: str) -> None:
+    large = ["--data-binary", "x" * 100_000, "-H", "Content-Length: 2000000"] if path == "/too-large" else []
+    answer = door.ask("/", name=f"www.{HOSTNAME}") if path == "www" else door.ask(path, *large)
+    for name, value in SECURITY.items():
+        assert answer.all(name) == [value]
+    assert len(answer.all("x-request-id")) == 1
+    for name in ("server", "via", "alt-svc"):
+        assert not [value for value in answer.all(name) if "addy" in value.lower() or name == "alt-svc"]
+
+
+def test_what_the_app_says_itself_stands(door: Door) -> None:
+    answer = door.ask("/own")
+    assert answer.all("strict-transport-security") == ["max-age=1"]
+    assert answer.all("x-frame-options") == ["DENY"]
+    assert answer.all("x-request-id") == ["own"]
+    assert answer.all("x-content-type-options") == ["nosniff"]
+
+
+@pytest.mark.parametrize("framing", [[], ["-H", "Transfer-Encoding: chunked", "--http1.1"]])
+def test_a_body_over_the_limit_is_refused(door: Door, tmp_path: Path, framing: list[str]) -> None:
+    for size, status in ((1_000_000, 200), (1_000_001, 413)):
+        (tmp_path / "body").write_bytes(b"x" * size)
+        answer = door.ask("/", "-X", "POST", "--data-binary", f"@{tmp_path / 'body'}", *framing)
+        assert answer.status == status
+        if status == 200:
+            assert json.loads(answer.body)["length"] == size
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        ("GET / HTTP/1.1\r\nHost: example.com\r\nX-Large: " + "x" * 140_000, "HTTP/1.1 431"),
+        ("GET / HTTP/1.1\r\nHost: example.com\r\nHost: other.example.com\r\n\r\n", "HTTP/1.1 400"),
+        ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400"),
+        (
+            "POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 501",
+        ),
+        ("GET / HTTP/1.1\r\nHost: example.com\r\nX-Real-IP : 1.1.1.1\r\n\r\n", "HTTP/1.1 400"),
+    ],
+    ids=["headers over the limit", "two hosts", "no host", "odd framing", "space in a name"],
+)
+@pytest.mark.usefixtures("untouched")
+def test_what_proxies_and_servers_read_differently_is_refused(door: Door, request_: str, answer: str) -> None:
+    argv = [sys.executable, "-c", RAW, door.host.ipv4, str(door.certificates / "client.pem")]
+    done = network.exec_in(door.host.world, "edge", argv, input=request_, capture_output=True, text=True, timeout=30)
+    assert done.stdout.startswith(answer), done
+
+
+def test_it_compresses_when_asked(door: Door) -> None:
+    assert door.ask("/", "-H", "Accept-Encoding: gzip", "--compressed").all("content-encoding") == ["gzip"]
+    assert door.ask("/").all("content-encoding") == []
+
+
+def test_the_log_tells_who_and_what_and_no_secret(door: Door) -> None:
+    secrets = ["-H", "Cookie: session=canary", "-H", "Authorization: Bearer canary", "-H", "X-Any: canary"]
+    answer = door.ask("/logged", *secrets, "-H", "CF-Connecting-IP: 203.0.113.9", "-H", "CF-Ray: ray-7")
+    door.ask("/health")
+    log = door.host.run("journalctl", "-u", "caddy", "-n", "20", "-o", "cat")
+    entries = [json.loads(line) for line in log.splitlines() if '"uri"' in line]
+    entry = next(entry for entry in entries if entry["request"]["uri"] == "/logged")
+    assert entry["request"]["client_ip"] == "203.0.113.9"
+    assert entry["request"]["remote_ip"] == "198.18.16.10"
+    assert (entry["status"], entry["cf_ray"]) == (200, "ray-7")
+    assert [entry["uuid"]] == answer.all("x-request-id") == [json.loads(answer.body)["HTTP_X_REQUEST_ID"]]
+    assert "canary" not in log
+    assert not [entry for entry in entries if entry["request"]["uri"] == "/health"]
+
+
+def test_an_app_that_is_down_is_waited_for_and_then_said_to_be(door: Door) -> None:
+    door.host.run("systemctl", "stop", "echo")
+    try:
+        answer = door.ask("/")
+        assert answer.status == 502
+        assert answer.all("retry-after") == ["5"]
+        assert answer.all("cache-control") == ["no-store"]
+        assert answer.all("x-request-id")[0] in answer.body
+        assert answer.all("strict-transport-security") == [SECURITY["strict-transport-security"]]
+    finally:
+        door.host.run("systemctl", "start", "echo")
+
+
+def test_a_reload_cuts_no_request(door: Door, site: Site) -> None:
+    argv = ["curl", "-ski", "--cert", str(door.certificates / "client.pem")]
+    argv += ["--resolve", f"{HOSTNAME}:443:{door.host.ipv4}", f"https://{HOSTNAME}/slow"]
+    entered = ["ip", "netns", "exec", door.host.world.namespace("edge"), *argv]
+    with subprocess.Popen(entered, stdout=subprocess.PIPE, text=True) as slow:
+        door.host.run("sleep", "0.5")
+        door.host.run("systemctl", "reload", "caddy")
+        out, _ = slow.communicate(timeout=20)
+    assert out.split()[1] == "200"
