@@ -3,7 +3,7 @@
 `import pulumi_cloudflare` runs an `__init__` that imports every resource of the provider (3.5 s and 165 MB for a
 program that uses seven of them). A provider module imports its package first, so the package is registered here
 unexecuted; its submodules then load alone. Any other name asked of the package still runs the real `__init__`:
-nothing is missing, it is only late. See docs/adr/0002-provider-modules-loaded-alone.md.
+nothing is missing, it is only late. See docs/adr/0010-provider-modules-loaded-alone.md.
 """
 
 from __future__ import annotations
