@@ -103,6 +103,13 @@ def power_on(world: World, id: str) -> None:
     _start(world, id)
 
 
+def move(world: World, id: str, ipv4: str) -> None:
+    """Gives a machine that is off another IPv4 address. Raises MachineFailed for one that is on."""
+    if running(world, id):
+        raise MachineFailed(f"The machine {id} is on: its address can't be changed")
+    world.store.put(COLLECTION, id, {**describe(world, id), "ipv4": ipv4})
+
+
 def reboot(world: World, id: str) -> None:
     """Asks the machine to reboot, as an operator would."""
     execute(world, id, ["systemctl", "reboot"], check=False, capture_output=True)
@@ -178,9 +185,10 @@ def execute(world: World, id: str, argv: Sequence[str], **kwargs: Any) -> subpro
 
 def init_pid(world: World, id: str) -> int | None:
     """The machine's process 1 as the host numbers it; None when it is off."""
-    for procs in daemon.cgroup(world, running_group(id)).rglob("cgroup.procs"):
-        with contextlib.suppress(OSError):  # cgroups come and go
-            for pid in procs.read_text().split():
+    # os.walk, because cgroups come and go meanwhile and rglob stumbles over one that went.
+    for group, _, _ in os.walk(daemon.cgroup(world, running_group(id))):
+        with contextlib.suppress(OSError):
+            for pid in Path(group, "cgroup.procs").read_text().split():
                 # One number for the host's process namespace, one for the machine's.
                 if re.search(r"^NSpid:\t\d+\t1$", Path(f"/proc/{pid}/status").read_text(), re.M):
                     return int(pid)
