@@ -102,6 +102,7 @@ def test_the_tools_are_packed_with_their_modes() -> None:
         ("etc/systemd/system/caddy.service.d/origin.conf", "ExecReload=/usr/local/sbin/origin check-tls"),
         ("etc/systemd/system/caddy.service.d/origin.conf", "StartLimitIntervalSec=0"),
         ("etc/systemd/system/caddy.service.d/origin.conf", "Restart=always"),
+        ("etc/systemd/system/caddy.socket", "ListenStream=443"),
         ("etc/nftables.conf", "\t\ttype filter hook input priority filter; policy drop;"),
         ("etc/nftables.conf", "\t\ttcp dport 443 ip saddr @edge4 accept"),
         ("etc/nftables.conf", "\t\ttcp dport 443 ip6 saddr @edge6 accept"),

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -398,12 +399,33 @@ def test_an_app_that_is_down_is_waited_for_and_then_said_to_be(door: Door) -> No
         door.host.run("systemctl", "start", "echo")
 
 
-def test_a_reload_cuts_no_request(door: Door, site: Site) -> None:
-    argv = ["curl", "-ski", "--cert", str(door.certificates / "client.pem")]
-    argv += ["--resolve", f"{HOSTNAME}:443:{door.host.ipv4}", f"https://{HOSTNAME}/slow"]
-    entered = ["ip", "netns", "exec", door.host.world.namespace("edge"), *argv]
-    with subprocess.Popen(entered, stdout=subprocess.PIPE, text=True) as slow:
+def test_a_reload_cuts_no_request(door: Door) -> None:
+    with _slow(door) as slow:
         door.host.run("sleep", "0.5")
         door.host.run("systemctl", "reload", "caddy")
         out, _ = slow.communicate(timeout=20)
     assert out.split()[1] == "200"
+
+
+def test_a_restart_of_caddy_refuses_nobody(door: Door) -> None:
+    """Requests under way end, new ones wait: as when unattended-upgrades brings a new Caddy."""
+    with _slow(door) as slow, ThreadPoolExecutor() as pool:
+        door.host.run("sleep", "0.5")
+        restart = pool.submit(door.host.run, "systemctl", "restart", "caddy")
+        answers = []
+        while not restart.done():
+            answers.append(door.ask("/"))
+        assert slow.communicate(timeout=20)[0].split()[1] == "200"
+    assert {answer.status for answer in answers} == {200}
+
+
+def test_a_killed_caddy_keeps_visitors_waiting_not_away(door: Door) -> None:
+    door.host.run("systemctl", "kill", "-s", "KILL", "caddy")
+    assert door.ask("/").status == 200
+
+
+def _slow(door: Door) -> subprocess.Popen[str]:
+    argv = ["curl", "-ski", "--cert", str(door.certificates / "client.pem")]
+    argv += ["--resolve", f"{HOSTNAME}:443:{door.host.ipv4}", f"https://{HOSTNAME}/slow"]
+    entered = ["ip", "netns", "exec", door.host.world.namespace("edge"), *argv]
+    return subprocess.Popen(entered, stdout=subprocess.PIPE, text=True)
