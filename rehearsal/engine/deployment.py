@@ -146,7 +146,7 @@ class Deployment:
         if not diff.changes:
             return self._do.same(record, old)
         if not diff.replaces:
-            return self._do.update(record, old, diff.changes)
+            return self._do.update(record, old, diff)
         return self._replace(goal, old, diff)
 
     def _replace(self, goal: Goal, old: Record, diff: Diff) -> Record:
@@ -202,7 +202,7 @@ class Deployment:
         if before is not None and after is not None and (has_unknown(after) or not same(before, after)):
             names[TRIGGER] = None
             replaces.append(TRIGGER)
-        return Diff(tuple(names), tuple(replaces), diff.delete_before_replace)
+        return Diff(tuple(names), tuple(replaces), diff.delete_before_replace, diff.renews)
 
 
 def _differing(old: Record, new: Record) -> list[str]:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from rehearsal.providers.base import UNKNOWN, ApiError, Failure, Props, Resource, Unknown, has_unknown, same
+from rehearsal.providers.base import UNKNOWN, ApiError, Diff, Failure, Props, Resource, Unknown, has_unknown, same
 
 from .run import Run
 from .state import Operation, Record, State
@@ -88,14 +88,16 @@ class Execution:
                 self.state.settle(record)
         return record
 
-    def update(self, record: Record, old: Record, names: tuple[str, ...]) -> Record:
-        """In place; `names` are the inputs that change."""
+    def update(self, record: Record, old: Record, diff: Diff) -> Record:
+        """In place."""
+        names = diff.changes
         handler, inputs, outputs = self.handler(record.type), plain(record.inputs), plain(old.outputs)
         halfway = replace(old, unsettled=names)
         changed = changes(old.inputs, record.inputs, names)
         with self.run.step("update", record, changed), self._noted("updating", halfway) as note:
             if self.run.dry_run:
                 outputs = {name: value for name, value in outputs.items() if name not in names} | inputs
+                outputs |= dict.fromkeys(diff.renews, UNKNOWN)
             else:
                 try:
                     outputs = handler.update(old.id, outputs, inputs)

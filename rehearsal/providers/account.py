@@ -8,6 +8,7 @@ import json
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from rehearsal.cloud.world import WorldFailed
@@ -70,7 +71,8 @@ class Stored(Resource):
             for name in found.changes
             if name not in self.sets or not same(canonical(old_inputs.get(name)), canonical(news.get(name)))
         )
-        return Diff(changes, tuple(name for name in found.replaces if name in changes), found.delete_before_replace)
+        replaces = tuple(name for name in found.replaces if name in changes)
+        return replace(found, changes=changes, replaces=replaces)
 
     def create(self, name: str, inputs: Props) -> tuple[str, Props]:
         authenticate(self.cloud)

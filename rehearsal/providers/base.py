@@ -66,6 +66,7 @@ class Diff:
     changes: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     delete_before_replace: bool = False
+    renews: tuple[str, ...] = ()  # outputs that an update in place may change: unknown in a preview of it
 
 
 class ApiError(Exception):

@@ -12,13 +12,14 @@ import re
 import secrets
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pulumi import Archive, Asset, AssetArchive, FileArchive, FileAsset, StringAsset
 
 from rehearsal.providers import ssh
-from rehearsal.providers.base import UNKNOWN, ApiError, Failure, Property, Props, Resource, content_hash, same
+from rehearsal.providers.base import UNKNOWN, ApiError, Diff, Failure, Property, Props, Resource, content_hash, same
 from rehearsal.providers.shapes import with_defaults
 
 _OUTPUT_TAIL = 16_000  # characters of a failed command's output that its error quotes
@@ -73,6 +74,11 @@ class Command(_Remote):
                     f"could not set environment variable {name!r}: Debian's sshd takes none but LANG and LC_* "
                     "(AcceptEnv); pass it through stdin",
                 )
+
+    def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
+        found = super().diff(id, old_inputs, old_outputs, news)
+        # The provider's framework takes every output to depend on every input (pulumi-go-provider, infer/resource.go).
+        return replace(found, renews=tuple(self.outputs) if found.changes else ())
 
     def create(self, name: str, inputs: Props) -> tuple[str, Props]:
         outputs = self._run(inputs, inputs.get("create")) or {"stdout": "", "stderr": ""}

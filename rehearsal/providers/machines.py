@@ -27,10 +27,12 @@ def boot(
         )
 
 
-def stop_and_start(world: World, id: str) -> None:
-    """As a resize does; raises ApiError."""
+def stop_and_start(world: World, id: str, *, ipv4: str | None = None) -> None:
+    """As a resize does, with another public IPv4 address if one is given; raises ApiError."""
     with _plainly(id):
         machine.power_off(world, id)
+        if ipv4:
+            machine.move(world, id, ipv4)
         machine.power_on(world, id)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import ipaddress
 import secrets
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final
 
 from rehearsal.cloud import machine
@@ -42,6 +42,9 @@ ROOT: Final = {
     "tagsAll": Property(kind=dict),
     "volumeId": Property(),
 }
+# What EC2 changes of a stopped instance only, and what is another one when it is started again.
+_STOPPING: Final = ("instanceType", "userData", "userDataBase64")
+_MOVING: Final = ("publicIp", "publicDns")
 
 
 class Instance(Stored):
@@ -172,7 +175,7 @@ class Instance(Stored):
             old, new = (with_defaults(inputs.get("rootBlockDevice") or {}, ROOT) for inputs in (old_inputs, news))
             if any(not same(old.get(name), new.get(name)) for name in ("encrypted", "kmsKeyId")):
                 replaces.append("rootBlockDevice")
-        return Diff(found.changes, tuple(replaces))
+        return dataclasses.replace(found, replaces=tuple(replaces), renews=_MOVING if _stops(found.changes) else ())
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         region = catalog.region(inputs)
@@ -181,7 +184,7 @@ class Instance(Stored):
         public_keys = self._ordered(region, subnet["vpcId"], groups, inputs)
         found = machine.addresses(self.world, "aws")
         if not inputs.get("ipv6AddressCount"):
-            found = replace(found, ipv6="")
+            found = dataclasses.replace(found, ipv6="")
         id = f"i-{secrets.token_hex(9)[:17]}"
         private = str(ipaddress.ip_network(subnet["cidrBlock"])[self.world.store.serial("aws/private") % 4000 + 10])
         hostname = f"ip-{private.replace('.', '-')}"
@@ -198,8 +201,7 @@ class Instance(Stored):
             "primaryNetworkInterfaceId": catalog.identifier("eni", id),
             "privateDns": f"{hostname}.ec2.internal",
             "privateIp": private,
-            "publicDns": f"ec2-{found.ipv4.replace('.', '-')}.compute-1.amazonaws.com",
-            "publicIp": found.ipv4,
+            **_public(found.ipv4),
             "subnetId": subnet_id,
             "tenancy": "default",
             "vpcSecurityGroupIds": groups,
@@ -232,13 +234,17 @@ class Instance(Stored):
             **self._settings(id, inputs),
             "vpcSecurityGroupIds": groups,
         }
-        done = self._keep(id, outputs, groups=groups)
+        stops = _stops(name for name in _STOPPING if not same(old_outputs.get(name), inputs.get(name)))
+        if not stops:
+            done = self._keep(id, outputs, groups=groups)
+            protection.apply(self.world)
+            return done
+        # cloud-init runs nothing again, for it is the same instance; but its public IPv4 address is another one.
+        # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-instance-addressing.html#concepts-public-addresses
+        ipv4 = machine.addresses(self.world, "aws").ipv4
+        done = self._keep(id, {**outputs, **_public(ipv4)}, groups=groups, ipv4=ipv4)
         protection.apply(self.world)
-        if any(
-            not same(old_outputs.get(name), inputs.get(name)) for name in ("userData", "userDataBase64", "instanceType")
-        ):
-            # cloud-init runs nothing again: it is the same instance. EC2 would give it another public IPv4 address.
-            machines.stop_and_start(self.world, id)
+        machines.stop_and_start(self.world, id, ipv4=ipv4)
         return done
 
     def _delete(self, id: str) -> None:
@@ -314,6 +320,15 @@ class Instance(Stored):
             "rootBlockDevice": {**root, "deviceName": "/dev/xvda", "volumeId": catalog.identifier("vol", id)},
             "tagsAll": inputs.get("tags") or {},
         }
+
+
+def _stops(changed: Iterable[str]) -> bool:
+    """Whether a change in place stops and starts the instance."""
+    return any(name in _STOPPING for name in changed)
+
+
+def _public(ipv4: str) -> Props:
+    return {"publicDns": f"ec2-{ipv4.replace('.', '-')}.compute-1.amazonaws.com", "publicIp": ipv4}
 
 
 def _user_data(inputs: Props) -> bytes:

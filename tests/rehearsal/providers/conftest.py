@@ -59,6 +59,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
     monkeypatch.setattr(machine, "running", lambda world, id: id in recorded.powered)
     monkeypatch.setattr(machine, "power_off", lambda world, id: recorded.made.append(("off", id)))
     monkeypatch.setattr(machine, "power_on", lambda world, id: recorded.made.append(("on", id)))
+    monkeypatch.setattr(machine, "move", lambda world, id, ipv4: recorded.made.append(("move", ipv4)))
     monkeypatch.setattr(firewall, "apply", apply)
     monkeypatch.setattr(edge, "apply", lambda world: recorded.made.append(("edge", None)))
     yield recorded

@@ -378,13 +378,20 @@ def test_user_data_replaces_where_it_is_told_to(resources: Resources) -> None:
 
 
 def test_changed_user_data_stops_and_starts(resources: Resources, calls: Calls) -> None:
-    made = instance(resources, userData="first")
-    made.update(tags={"a": "b"})
+    made = instance(resources, userData="first", ipv6AddressCount=1)
+    first = made.update(tags={"a": "b"})
     assert not calls.of("off")
-    assert made.update(userData="second")["userData"] == "second"
-    assert [kind for kind, _ in calls.made if kind in ("on", "off")] == ["off", "on"]
-    made.update(instanceType="t3.small")
-    assert len(calls.of("off")) == 2
+    second = made.update(userData="second")
+    assert second["userData"] == "second"
+    assert [call for call in calls.made if call[0] in ("on", "off", "move")] == [
+        ("off", made.id),
+        ("move", second["publicIp"]),
+        ("on", made.id),
+    ]
+    assert made.diff(instanceType="t3.small").renews == ("publicIp", "publicDns")
+    third = made.update(instanceType="t3.small")
+    assert len({outputs["publicIp"] for outputs in (first, second, third)}) == 3
+    assert first["ipv6Addresses"] == second["ipv6Addresses"] == third["ipv6Addresses"]
 
 
 def test_an_instances_groups_change_in_place(resources: Resources, group: Made, calls: Calls) -> None:
