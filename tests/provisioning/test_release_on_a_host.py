@@ -11,9 +11,12 @@ import re
 import tarfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from provisioning import origin
+from provisioning.ranges import FALLBACK
 from rehearsal.cloud import machine
 from tests.provisioning.released import FLASK, ReleasedHost, code, user_data
 from tests.rehearsal.cloud.standing import booted, until
@@ -148,8 +151,11 @@ def test_prune_keeps_as_many_as_asked_and_always_the_previous(host: ReleasedHost
     assert_tidy(host)
 
 
+PROJECT = '[project]\nname = "site"\nversion = "1"\nrequires-python = ">=3.11"\n'
+
+
 def test_pyproject_lock_and_packages(host: ReleasedHost) -> None:
-    project = '[project]\nname = "site"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["flask==3.1.3", "waitress==3.0.2"]\n'
+    project = f'{PROJECT}dependencies = ["flask==3.1.3", "waitress==3.0.2"]\n'
     files = {"app.py": FLASK, "pyproject.toml": project}
     assert "installed beside them" not in host.deploy(files).stdout
     folder = host.out / "app"
@@ -331,7 +337,8 @@ def test_the_one_who_waits_too_long_is_told_who_is_at_work(host: ReleasedHost, l
         until(lambda: host.status()["at_work"])
         impatient = (
             _LOAD
-            + "tool.WAIT_FOR_LOCK = 1\nsys.argv[1:] = ['restart']\ntry: tool.main()\nexcept tool.Refused as e: print(e)\n"
+            + "tool.WAIT_FOR_LOCK = 1\nsys.argv[1:] = ['restart']\n"
+            + "try: tool.main()\nexcept tool.Refused as refused: print(refused)\n"
         )
         told = host.run("python3", "-c", impatient).stdout
         assert slow.result().returncode == 0
@@ -342,8 +349,12 @@ def test_the_one_who_waits_too_long_is_told_who_is_at_work(host: ReleasedHost, l
 
 def test_a_full_disk(host: ReleasedHost, live: str) -> None:
     folder = "/srv/app/releases"
-    small = host.run("sh", "-c", f"cp -a {folder} /root/kept && mount -t tmpfs -o size=300m,mode=755 none {folder} && "
-                     f"cp -a /root/kept/. {folder}/ && df --output=avail -m {folder} | tail -1", check=True)  # fmt: skip
+    small = host.run(
+        *("sh", "-euc"),
+        f"cp -a {folder} /root/kept; mount -t tmpfs -o size=300m,mode=755 none {folder}; cp -a /root/kept/. {folder}/; "
+        f"df --output=avail -m {folder} | tail -1",
+        check=True,
+    )
     try:
         assert int(small.stdout) > 256
         host.run("dd", "if=/dev/zero", f"of={folder}/{live}/ballast", "bs=1M")
@@ -440,6 +451,64 @@ def test_power_cut_around_the_switch(host: ReleasedHost, live: str, moment: str)
     assert_tidy(host)
 
 
+# ---- without losing a request ----
+
+
+@pytest.fixture
+def caddy(host: ReleasedHost) -> Iterator[None]:
+    """The real proxy with the real way to the app, without TLS, on 127.0.0.1:8080."""
+    proxy = origin.ProxyOptions()
+    text = origin.configuration(hostname="example.com", redirects=(), ranges=FALLBACK, proxy=proxy)["Caddyfile"]
+    to_app = re.search(r"^(\t+)reverse_proxy unix.*?^\1}$", text, re.MULTILINE | re.DOTALL)
+    assert to_app
+    caddyfile = "{\n\tadmin off\n\tauto_https off\n}\nhttp://:8080 {\n\tbind 127.0.0.1\n" + to_app[0] + "\n}\n"
+    (host.root / "etc/caddy/Caddyfile.load").write_text(caddyfile)
+    unit = ("systemd-run", "--quiet", "--unit=caddy-load", "--property=User=caddy", "--property=Group=caddy")
+    run = ("caddy", "run", "--config", "/etc/caddy/Caddyfile.load", "--adapter", "caddyfile")
+    host.run(*unit, "--setenv=HOME=/var/lib/caddy", *run, check=True)
+    try:
+        until(lambda: ":8080 " in host.run("ss", "-ltnH").stdout)
+        yield
+    finally:
+        host.run("systemctl", "stop", "caddy-load", check=True)
+
+
+@pytest.mark.usefixtures("caddy")
+def test_no_request_is_lost(host: ReleasedHost, live: str) -> None:
+    """Deploys, rollback, restart and a broken release under the load of steady_load.py."""
+    load = (Path(__file__).parent / "steady_load.py").read_text()
+    unit = ("systemd-run", "--quiet", "--pipe", "--wait", "--unit=load")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        loaded = pool.submit(host.run, *unit, "python3", "-c", load, timeout=700)
+        try:
+            time.sleep(1)
+            for number in range(4):
+                host.deploy(code(200 + number))
+            host.release("rollback", check=True)
+            host.release("restart", check=True)
+            assert host.deploy(code(0, "1 / 0"), check=False).returncode == 1
+        finally:
+            time.sleep(1)
+            host.run("systemctl", "stop", "load", check=True)
+        done = loaded.result()
+    found = json.loads(done.stdout)
+    print(found)
+    assert found["lost"] == []
+    assert all(found["answered"].values())
+
+
+def test_a_client_that_hangs_holds_a_release_up_no_longer_than_asked(host: ReleasedHost, live: str) -> None:
+    hang = "import socket, time; s = socket.socket(socket.AF_UNIX); s.connect('/srv/app/current.sock'); time.sleep(60)"
+    host.run("systemd-run", "--quiet", "--unit=hang", "python3", "-c", hang, check=True)
+    try:
+        until(lambda: host.run("sh", "-c", f"ss -xH | grep -c {live}").stdout.strip() != "0", seconds=10)
+        done = host.deploy(code(time.time_ns()), drain=2)
+        assert "1 connection(s) cut after 2 s" in done.stdout
+    finally:
+        host.run("systemctl", "stop", "hang")
+    assert_tidy(host)
+
+
 # ---- the unit ----
 
 
@@ -473,7 +542,7 @@ def probe():
         "own code": tries(lambda: pathlib.Path("app.py").write_text("x")),
         "environment file": tries(lambda: pathlib.Path("../environment").read_text()),
         "other code": tries(lambda: next(pathlib.Path("/srv/app/releases").iterdir()).joinpath("y").write_text("")),
-        "tls key": tries(lambda: pathlib.Path("/etc/origin/current").exists() or pathlib.Path("/etc/origin").iterdir().__next__()),
+        "proxy's keys": tries(lambda: list(pathlib.Path("/etc/origin").iterdir())),
         "incoming": tries(lambda: list(pathlib.Path("/srv/app/incoming").iterdir())),
         "raw": tries(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
         "processes": str(len([p for p in os.listdir("/proc") if p.isdigit() and os.stat("/proc/" + p).st_uid == 0])),
@@ -508,7 +577,12 @@ def test_any_value_reaches_the_app_unchanged(host: ReleasedHost) -> None:
     values = ["", " ", "\n", "\\", '"', "'", "$", "-----BEGIN X-----\nabc\n-----END X-----\n", "x" * 100_000]
     values += ["".join(rng.choices(pieces, k=rng.randint(1, 30))) for _ in range(1500)]
     environment = {f"V{number}": value for number, value in enumerate(values)}
-    digest = "import hashlib, json\n@app.get('/digest')\ndef digest():\n    return {k: hashlib.sha256(v.encode()).hexdigest() for k, v in os.environ.items() if k[0] == 'V'}\n"
+    digest = """
+import hashlib
+@app.get('/digest')
+def digest():
+    return {k: hashlib.sha256(v.encode()).hexdigest() for k, v in os.environ.items() if k[0] == 'V'}
+"""
     host.deploy(code(21, digest), environment=environment)
     seen = json.loads(host.get("/digest"))
     wrong = [

@@ -1,0 +1,87 @@
+"""A bounded, steady load against http://127.0.0.1:8080, run on the host beside what it measures: python3, no packages.
+
+Keep-alive and new connections, GET and POST, small and large bodies, and some requests of 3 seconds. Ends when
+it is terminated, or after 10 minutes, and prints one JSON line: how many were answered right, and each that was not.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import threading
+import time
+
+KINDS = {  # method, path, body, what must come back
+    "get": ("GET", "/health", b"", b"ok"),
+    "post": ("POST", "/echo", b"x" * 2000, b"x" * 2000),
+    "upload": ("POST", "/echo", b"y" * 2_000_000, b"y" * 2_000_000),
+    "slow get": ("GET", "/slow", b"", b"slow"),
+    "slow post": ("POST", "/slow", b"z" * 5000, b"slow"),
+}
+WORKERS = [  # kind, keep-alive, pause in seconds
+    *[("get", True, 0.04)] * 4,
+    *[("get", False, 0.06)] * 3,
+    *[("post", True, 0.05)] * 2,
+    *[("post", False, 0.06)] * 2,
+    *[("slow get", True, 0.1)] * 2,
+    ("slow post", False, 0.1),
+    ("upload", False, 0.5),
+]
+
+over = threading.Event()
+answered = dict.fromkeys(KINDS, 0)
+lost: list[str] = []
+milliseconds: list[float] = []
+
+
+def ask(connection: http.client.HTTPConnection, kind: str) -> bool:
+    method, path, body, expected = KINDS[kind]
+    began = time.monotonic()
+    try:
+        connection.request(method, path, body=body or None, headers={"Host": "example.com"})
+        answer = connection.getresponse()
+        found = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        lost.append(f"{kind}: {error!r}")
+        return False
+    if answer.status != 200 or found != expected:
+        lost.append(f"{kind}: {answer.status} {found[:80]!r}")
+        return False
+    answered[kind] += 1
+    if kind in ("get", "post"):
+        milliseconds.append(1000 * (time.monotonic() - began))
+    return True
+
+
+def work(kind: str, keep_alive: bool, pause: float) -> None:
+    connection = None
+    while not over.is_set():
+        connection = connection or http.client.HTTPConnection("127.0.0.1", 8080, timeout=60)
+        if not ask(connection, kind) or not keep_alive:
+            connection.close()
+            connection = None
+        time.sleep(pause)
+
+
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+threads = [threading.Thread(target=work, args=worker) for worker in WORKERS]
+for thread in threads:
+    thread.start()
+signal.sigtimedwait({signal.SIGTERM}, 600)
+over.set()
+for thread in threads:
+    thread.join()
+ordered = sorted(milliseconds)
+print(
+    json.dumps(
+        {
+            "answered": answered,
+            "lost": lost,
+            "p50": round(ordered[len(ordered) // 2], 1),
+            "p99": round(ordered[len(ordered) * 99 // 100], 1),
+            "max": round(ordered[-1], 1),
+        }
+    ),
+    flush=True,
+)

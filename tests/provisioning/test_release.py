@@ -1,0 +1,326 @@
+"""The release tool's own arithmetic, without a host. What it does is tested on one: test_release_on_a_host.py."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.machinery
+import importlib.util
+import io
+import json
+import shlex
+import subprocess
+import tarfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioning.render import FILES
+
+
+def load() -> ModuleType:
+    loader = importlib.machinery.SourceFileLoader("release", str(FILES / "usr/local/sbin/release"))
+    spec = importlib.util.spec_from_loader("release", loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+tool = load()
+
+SHA = "ab" * 32
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """/srv/app, elsewhere, and every command of the host refused."""
+    for name in ("releases", "venvs", "incoming"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(tool, name.upper(), tmp_path / name)
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    monkeypatch.setattr(tool, "CURRENT", tmp_path / "current.sock")
+    monkeypatch.setattr(tool, "as_builder", contextlib.nullcontext)
+    monkeypatch.setattr(tool, "run", lambda *argv, check=True: pytest.fail(f"ran {argv}"))
+    return tmp_path
+
+
+def release(root: Path, id: str, *, live: bool = False, **facts: object) -> str:
+    (root / "releases" / id).mkdir()
+    (root / "releases" / id / "release.json").write_text(json.dumps({"state": "served", "served_at": 1, **facts}))
+    if live:
+        (root / "current.sock").symlink_to(f"/run/app/{id}/http.sock")
+    return id
+
+
+# ---- what is there ----
+
+
+def test_previous_is_what_served_last_and_was_not_rolled_back_from(root: Path) -> None:
+    assert tool.previous() is None
+    first = release(root, f"0009-{SHA[:12]}", served_at=30)
+    release(root, f"0010-{SHA[:12]}", served_at=20)
+    release(root, f"0011-{SHA[:12]}", served_at=40, state="withdrawn")
+    release(root, f"0012-{SHA[:12]}", state="new", served_at=None)
+    live = release(root, f"10000-{SHA[:12]}", served_at=50, live=True)
+    assert (tool.live(), tool.previous()) == (live, first)
+    assert [id.split("-")[0] for id in tool.releases()] == ["0009", "0010", "0011", "0012", "10000"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "null"])
+def test_a_release_without_a_whole_release_json_is_none(root: Path, text: str) -> None:
+    id = release(root, f"0001-{SHA[:12]}", live=True)
+    (root / "releases" / id / "release.json").write_text(text)
+    assert tool.releases() == []
+    assert tool.live() is None
+
+
+def test_numbers_never_come_again(root: Path) -> None:
+    assert tool.next_id("a" * 12) == f"0001-{'a' * 12}"
+    assert tool.next_id("a" * 12) == f"0002-{'a' * 12}"
+    release(root, f"0007-{'a' * 12}")
+    assert tool.next_id("b" * 12) == f"0008-{'b' * 12}"
+
+
+# ---- the environment ----
+
+unfit = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cn"]) | st.sampled_from("\t\n")
+environments = st.dictionaries(st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]*\Z"), st.text(unfit))
+
+
+@given(environments)
+def test_the_environment_is_read_back_as_written(environment: dict[str, str]) -> None:
+    folder = tool.RELEASES / "x"
+    folder.mkdir(exist_ok=True)
+    (folder / "environment").write_text(tool.environment_file(environment))
+    assert tool.read_environment("x") == environment
+
+
+@pytest.mark.parametrize("value", ["a\0b", "\x1b[0m", "a\rb", "\x7f", "\ud800", "\uffff", "\U0001fffe", "\ufdd0"])
+def test_what_systemd_would_drop_is_refused_and_not_shown(value: str) -> None:
+    with pytest.raises(tool.Refused, match=r"^environment\.TOKEN has '\\"):
+        tool.environment_file({"TOKEN": f"secret{value}"})
+
+
+def test_too_long_a_value_is_refused() -> None:
+    with pytest.raises(tool.Refused, match=r"^environment\.TOKEN has 100001 bytes"):
+        tool.environment_file({"TOKEN": "x" * 100_001})
+
+
+@pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A=B", "A\n", "Ä"])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(tool.Refused, match="is not a variable's name"):
+        tool.environment_file({name: "x"})
+
+
+@given(environments)
+def test_no_shape_of_a_value_is_left_in_a_log(environment: dict[str, str]) -> None:
+    shapes = tool.secrets(environment)
+    assert set(shapes.values()) <= environment.keys()
+    assert list(map(len, shapes)) == sorted(map(len, shapes), reverse=True)
+    for value in environment.values():
+        if len(value.strip()) >= 4:
+            assert {value.strip(), repr(value)[1:-1].strip(), json.dumps(value)[1:-1].strip()} <= shapes.keys()
+
+
+def test_a_password_within_a_url_is_a_secret_too() -> None:
+    shapes = tool.secrets({"DATABASE_URL": "postgresql://me:p%40ss-word@db/x", "ON": "1"})
+    assert {"p%40ss-word", "p@ss-word"} <= shapes.keys()
+    assert "1" not in shapes, "what is in every line hides nothing"
+
+
+# ---- the manifest ----
+
+MANIFEST: dict[str, Any] = {"source": SHA[:12], "sha256": SHA, "run": ["x"]}
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    return {**MANIFEST, "archive": str(tool.INCOMING / "x.tar.gz"), **changes}
+
+
+def test_a_whole_manifest() -> None:
+    assert tool.checked(manifest())["keep"] == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"colour": 1}, "colour unknown or of another type"),
+        ({"run": "x"}, "run unknown or of another type"),
+        ({"keep": "5"}, "keep unknown or"),
+        ({"environment": ["x"]}, "environment unknown or"),
+        ({"source": "x"}, "source must be the first 12"),
+        ({"sha256": SHA.upper()}, "source must be the first 12"),
+        ({"archive": "/etc/shadow"}, "is not in"),
+        ({"archive": "../x"}, "is not in"),
+        ({"environment": {"A B": "x"}}, "is not a variable's name"),
+    ],
+)
+def test_a_manifest_that_is_not(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(tool.Refused, match=problem):
+        tool.checked(manifest(**changes))
+
+
+def test_the_digest_tells_environments_apart_and_is_keyed(root: Path) -> None:
+    digests = {tool.digest_of(manifest(environment={"A": value})) for value in ("1", "2", "1")}
+    assert len(digests) == 2
+    assert oct((root / "key").stat().st_mode)[-3:] == "600"
+    (root / "key").write_text("another host's")
+    assert tool.digest_of(manifest(environment={"A": "1"})) not in digests
+
+
+# ---- building ----
+
+
+def installation(root: Path, requirements: tuple[str, ...] = (), **files: str) -> tuple[str, str]:
+    src = root / "src"
+    subprocess.run(["rm", "-rf", str(src)], check=True)
+    src.mkdir()
+    for name, text in files.items():
+        (src / name.replace("__", ".")).write_text(text)
+    return tool.installation(src, list(requirements))
+
+
+PROJECT = '[project]\nname = "x"\n'
+PACKAGE = f"{PROJECT}[build-system]\nrequires = []\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"uv__lock": "", "requirements__txt": "flask"}, "uv pip install -r requirements.txt\n"),
+        ({"requirements__txt": "flask"}, "uv pip install -r requirements.txt\n"),
+        ({"requirements__txt": "flask --hash=sha256:00"}, "uv pip install -r requirements.txt --require-hashes\n"),
+        ({"pyproject__toml": PROJECT, "uv__lock": "x"}, "uv pip install --require-hashes -r $1/locked.txt\n"),
+        ({"pyproject__toml": PACKAGE, "uv__lock": "x"}, "locked.txt\nuv pip install --no-deps .\n"),
+        (
+            {"pyproject__toml": PROJECT, "uv__lock": 'source = { git = "x" }'},
+            "uv sync --frozen --no-dev --no-editable\n",
+        ),
+        ({"pyproject__toml": PROJECT, "requirements__txt": "flask"}, "uv pip install -r requirements.txt\n"),
+        ({"pyproject__toml": PROJECT}, "uv pip install -r pyproject.toml\n"),
+        ({"pyproject__toml": PACKAGE}, "uv pip install .\n"),
+    ],
+)
+def test_what_is_installed_from_what(root: Path, files: dict[str, str], command: str) -> None:
+    assert command in installation(root, **files)[1]
+
+
+def test_nothing_to_install_from(root: Path) -> None:
+    with pytest.raises(tool.Refused, match="what to install"):
+        installation(root, app__py="x")
+
+
+@pytest.mark.parametrize(
+    ("files", "same"),
+    [
+        ({"requirements__txt": "flask"}, True),
+        ({"pyproject__toml": PROJECT}, True),
+        ({"pyproject__toml": PACKAGE}, False),
+        ({"requirements__txt": "flask\n-e ."}, False),
+        ({"requirements__txt": "flask\n./vendored/x.whl"}, False),
+        ({"requirements__txt": "x @ file:x.whl"}, False),
+        ({"pyproject__toml": PROJECT, "uv__lock": 'source = { virtual = "." }'}, True),
+        ({"pyproject__toml": PROJECT, "uv__lock": 'source = { editable = "lib" }'}, False),
+    ],
+)
+def test_code_alone_makes_no_new_environment_unless_it_is_installed(
+    root: Path, files: dict[str, str], same: bool
+) -> None:
+    first = installation(root, **files, app__py="1")[0]
+    assert (installation(root, **files, app__py="2")[0] == first) is same
+
+
+def test_any_requirements_file_makes_a_new_environment(root: Path) -> None:
+    first = installation(root, requirements__txt="-r base.txt", base__txt="flask==1")[0]
+    assert installation(root, requirements__txt="-r base.txt", base__txt="flask==2")[0] != first
+    assert installation(root, ("waitress==3.0.2",), requirements__txt="-r base.txt", base__txt="flask==1")[0] != first
+
+
+def test_the_launcher_is_a_shell_script_that_says_the_same(root: Path) -> None:
+    argv = ["{venv}/bin/python", "-c", "print('{socket} {braces}')\nprint(\"$HOME\")", "{release}", "{src}/x"]
+    text = tool.launcher("0001-x", argv, {"FLASK_APP": "app:create_app('$x')"})
+    subprocess.run(["sh", "-n"], input=text, text=True, check=True)
+    started = shlex.split(text.partition("\nexec ")[2])
+    folder = root / "releases/0001-x"
+    assert started == [
+        f"{folder}/venv/bin/python",
+        "-c",
+        "print('/run/app/0001-x/http.sock {braces}')\nprint(\"$HOME\")",
+        "0001-x",
+        f"{folder}/src/x",
+    ]
+    show = text.partition("\nexec ")[0].replace("|| exit", "") + '\necho "$FLASK_APP"'
+    for environment, seen in (({}, "app:create_app('$x')"), ({"FLASK_APP": "mine"}, "mine"), ({"FLASK_APP": ""}, "")):
+        done = subprocess.run(["/bin/sh"], input=show, env=environment, capture_output=True, text=True)
+        assert done.stdout == f"{seen}\n"
+
+
+# ---- unpacking ----
+
+
+def packed(*entries: tuple[tarfile.TarInfo, bytes]) -> tuple[Path, str]:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        for entry, data in entries:
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    path = tool.INCOMING / "x.tar.gz"
+    path.write_bytes(content.getvalue())
+    return path, hashlib.sha256(content.getvalue()).hexdigest()
+
+
+def entry(name: str, **fields: Any) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    for key, value in fields.items():
+        setattr(made, key, value)
+    return made
+
+
+def test_modes_and_times_are_the_host_s(root: Path) -> None:
+    path, sha256 = packed((entry("a/x", mode=0o4777), b"x"), (entry("y", mode=0o600), b"y"))
+    tool.unpack(path, sha256, root / "src")
+    assert oct((root / "src/a/x").stat().st_mode)[-4:] == "0755"
+    assert oct((root / "src/y").stat().st_mode)[-4:] == "0644"
+    assert (root / "src/y").stat().st_mtime > 1e9, "an ETag made of time and size must change with the release"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        entry("../x"),
+        entry("/../../x"),
+        entry("x", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        entry("x", type=tarfile.SYMTYPE, linkname="../../x"),
+        entry("x", type=tarfile.LNKTYPE, linkname="../key"),
+        entry("x", type=tarfile.CHRTYPE),
+        entry("x", type=tarfile.FIFOTYPE),
+    ],
+    ids=lambda bad: f"{bad.name} {bad.linkname}",
+)
+def test_nothing_gets_out(root: Path, bad: tarfile.TarInfo) -> None:
+    path, sha256 = packed((bad, b""))
+    with pytest.raises(tool.Refused, match=r"^archive .*x\.tar\.gz: "):
+        tool.unpack(path, sha256, root / "src")
+    assert not (root / "x").exists()
+
+
+def test_bombs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, sha256 = packed(*((entry(f"f{n}"), b"x" * 100) for n in range(30)))
+    monkeypatch.setattr(tool, "MAX_UNPACKED", 2000)
+    with pytest.raises(tool.Refused, match="files unpacked"):
+        tool.unpack(path, sha256, root / "a")
+    monkeypatch.setattr(tool, "MAX_UNPACKED", 1 << 30)
+    monkeypatch.setattr(tool, "MAX_FILES", 20)
+    with pytest.raises(tool.Refused, match="20 files unpacked"):
+        tool.unpack(path, sha256, root / "b")
+
+
+def test_a_link_in_place_of_an_archive_is_not_followed(root: Path) -> None:
+    (root / "incoming/x.tar.gz").symlink_to("/etc/passwd")
+    with pytest.raises(tool.Refused, match="upload it again"):
+        tool.unpack(root / "incoming/x.tar.gz", SHA, root / "src")
