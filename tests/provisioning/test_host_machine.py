@@ -110,6 +110,7 @@ def test_the_folders(host: OriginHost) -> None:
         ("authenticationmethods", "publickey"),
         ("allowusers", "deploy"),
         ("authorizedkeysfile", ".ssh/authorized_keys /etc/ssh/authorized_keys.d/%u"),
+        ("hostkey", "/etc/ssh/ssh_host_ed25519_key"),
         ("x11forwarding", "no"),
         ("allowtcpforwarding", "no"),
     ],
