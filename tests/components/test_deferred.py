@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -46,3 +48,17 @@ def test_a_name_that_is_nowhere_is_missed_as_usual() -> None:
 
 def test_a_package_that_is_imported_already_is_left_alone() -> None:
     assert python("import pulumi_digitalocean as p\nimport components.sdk\nprint(hasattr(p, 'Domain'))") == "True"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_collector_leaves_the_sdks_alone_and_goes_on_as_before(before: bool) -> None:
+    seen = python(
+        "import gc\n"
+        f"{'gc.enable()' if before else 'gc.disable()'}\n"
+        "import components.sdk\n"
+        "frozen = gc.get_freeze_count()\n"
+        "from components.deferred import uncollected\n"
+        "with uncollected(): more = [[] for _ in range(1000)]\n"
+        "print(gc.isenabled(), frozen > 100_000, gc.get_freeze_count() == frozen)"
+    )
+    assert seen == f"{before} True True"
