@@ -5,8 +5,9 @@ HTTP/1.1 by hand, so that nothing retries or hides what went wrong. The standard
 
 stream: {name, method, path, body: bytes to send, every: seconds from one request to the next, keep: whether the
          connection is kept, sees: the status that is right}
-Writes one JSON object when done: {requests, failed, failures: [{stream, after, what}], p99: {stream: seconds},
-releases: {id: answers}}; times in seconds. The first 50 failures are told, `failed` counts them all.
+Writes the line "flowing" once every stream had an answer or a failure, and one JSON object when done: {requests,
+failed, failures: [{stream, after, what}], p99: {stream: seconds}, releases: {id: answers}}; times in seconds. The first
+50 failures are told, `failed` counts them all.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ class Report:
     took: dict[str, list[float]] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
     releases: dict[str, int] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)  # streams that nothing was heard of yet
 
     def answered(self, stream: str, began: float, body: bytes) -> None:
         self.took.setdefault(stream, []).append(time.monotonic() - began)
+        self._heard(stream)
         if found := _RELEASE.search(body):
             release = found[1].decode()
             self.releases[release] = self.releases.get(release, 0) + 1
@@ -46,6 +49,13 @@ class Report:
     def failed(self, stream: str, what: str) -> None:
         after = round(time.monotonic() - self.started, 2)
         self.failures.append({"stream": stream, "after": after, "what": what})
+        self._heard(stream)
+
+    def _heard(self, stream: str) -> None:
+        if stream in self.silent:
+            self.silent.remove(stream)
+            if not self.silent:
+                print("flowing", flush=True)
 
     def document(self) -> dict[str, Any]:
         return {
@@ -130,7 +140,7 @@ async def stream(
 async def run(wanted: dict[str, Any]) -> dict[str, Any]:
     """All streams side by side, until stdin ends or the limit is reached; requests under way are finished."""
     tls = ssl.create_default_context(cafile=wanted["ca"])
-    report, over = Report(), asyncio.Event()
+    report, over = Report(silent={one["name"] for one in wanted["streams"]}), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin.fileno(), over.set)
     loop.call_later(wanted["limit"], over.set)

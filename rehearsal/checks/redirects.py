@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from rehearsal.checks.line import Skipped, expect, line
 from rehearsal.checks.site import Family, Site
+from rehearsal.rehearsal import PROJECT
 
 _PATH = "/a%20page?with=query"
 _FAMILIES: tuple[Family, ...] = (4, 6)
@@ -34,3 +38,20 @@ def to_hostname(site: Site) -> str:
             expect(last.status == 200 and last.url == site.url + site.health_path, f"{url} ends at {last.url}: {last}")
             expect(last.redirects <= 2, f"{url} takes {last.redirects} redirects")
     return ", ".join(site.redirects)
+
+
+@line(
+    "The stand-in edge is honest: what it does in each mode and with each bad certificate is Cloudflare's", depth="full"
+)
+def honest(site: Site) -> str:
+    tests = PROJECT / "tests/rehearsal/edge/test_edge.py"
+    if not tests.exists():
+        raise Skipped(f"{tests} is not there")
+    argv = [sys.executable, "-m", "pytest", "-q", "-m", "machines", "-k", _MODES, "-p", "no:cacheprovider", str(tests)]
+    done = subprocess.run(argv, cwd=PROJECT, text=True, capture_output=True, timeout=300)
+    last = (done.stdout.strip().splitlines() or [done.stderr.strip()[-200:]])[-1]
+    expect(done.returncode == 0, f"{tests.relative_to(PROJECT)}: {last}")
+    return f"off, flexible (with its loop), full and strict, 521 to 526: {last.strip('= ')}"
+
+
+_MODES = "off_serves or flexible or full or strict or always_https or answer"

@@ -153,7 +153,7 @@ class Throwaway:
         # Before World(), which makes its folder.
         found = [f"the folder {self.root}"] if self.root.exists() else []
         world = self.world
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # not empty: it does stand
             self.root.rmdir()
         found += [f"the network namespace {name}" for name in network.existing(world)]
         found += [f"a mount: {text.split()[4]}" for text in _mounts() if str(self.root) in text or world.tag in text]

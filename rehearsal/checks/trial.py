@@ -109,7 +109,10 @@ def steady(site: Site, *, slow: bool = True) -> Iterator[dict[str, Any]]:
     with subprocess.Popen(
         argv, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
+        assert process.stdout
         try:
+            # Only from now on something can be lost. Nothing to read: it ended, and says why below.
+            process.stdout.readline()
             yield report
             out, err = process.communicate(timeout=load.PATIENCE + 30)
         finally:
