@@ -102,13 +102,13 @@ class Report:
             for heading in ("", "check", "what was seen", "s"):
                 table.add_column(heading, justify="right" if heading == "s" else "left", overflow="fold")
             for outcome in outcomes:
-                table.add_row(
-                    _MARK[outcome.status],
-                    f"{outcome.number} {outcome.title}",
-                    escape(outcome.detail),
-                    f"{outcome.seconds:.1f}",
-                )
-            self.out.print(table)
+                check, detail = f"{outcome.number} {outcome.title}", escape(outcome.detail)
+                if self.out.is_terminal:
+                    table.add_row(_MARK[outcome.status], check, detail, f"{outcome.seconds:.1f}")
+                else:
+                    self.out.print(f"{_MARK[outcome.status]} {check}: {detail} ({outcome.seconds:.1f} s)")
+            if self.out.is_terminal:
+                self.out.print(table)
             skipped = sum(outcome.status == "skipped" for outcome in outcomes)
             passed = len(outcomes) - len(failed) - skipped
             self.out.print(f"{passed} passed, {len(failed)} failed, {skipped} not run")
