@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from rehearsal.providers.account import Stored
@@ -14,6 +15,7 @@ from rehearsal.providers.shapes import canonical, known, now
 # What the stand-in DNS serves; Cloudflare has 17 more types.
 TYPES: Final = ("A", "AAAA", "CNAME", "TXT")
 AUTOMATIC: Final = 1
+_IDENTICAL: Final = 81058
 _PROXIABLE: Final = ("A", "AAAA", "CNAME")
 _CHANGEABLE: Final = ("name", "content", "ttl", "proxied", "comment")
 
@@ -101,9 +103,10 @@ class DnsRecord(Stored):
             "ttl": outputs["ttl"],
         }
         with self.world.lock("cloudflare-records"):
-            others = [record for other, record in self.world.store.items(self.collection).items() if other != id]
+            others = {other: kept for other, kept in self.world.store.items(self.collection).items() if other != id}
             if clash := _clash(facts, others):
-                raise api.refused(method, f"zones/{zone_id}/{path}", *clash)
+                refusal = api.refused(method, f"zones/{zone_id}/{path}", clash.code, clash.message)
+                raise ApiError(f"{refusal}\n{clash.advice(zone_id)}")
             done = self._keep(id, outputs, made_from, **facts)
         api.publish(self.world)
         return done
@@ -121,16 +124,36 @@ def _full_name(name: str, zone: str) -> str:
     return f"{name}.{zone}"
 
 
-def _clash(record: Props, others: list[Props]) -> tuple[int, str] | None:
-    same_name = [other for other in others if other["name"] == record["name"]]
-    for other in same_name:
+@dataclass(frozen=True, kw_only=True)
+class Clash:
+    """Cloudflare's refusal of a record, and the record (its id) that is in the way."""
+
+    code: int
+    message: str
+    id: str
+    other: Props
+
+    def advice(self, zone_id: str) -> str:
+        """What to do, which Cloudflare does not say: a record of the same type can be taken over."""
+        there = f"{self.other['name']} has the {self.other['type']} record {self.other['content']}"
+        if self.code != _IDENTICAL:
+            return f"{there}; do: delete it, and run this again"
+        token = "cloudflare:index/dnsRecord:DnsRecord"
+        return f"{there}; do: `pulumi import {token} <this name> {zone_id}/{self.id}` to take it over, or delete it"
+
+
+def _clash(record: Props, others: dict[str, Props]) -> Clash | None:
+    same_name = {id: other for id, other in others.items() if other["name"] == record["name"]}
+    for id, other in same_name.items():
         if (other["type"], canonical(other["content"])) == (record["type"], canonical(record["content"])):
-            return 81058, "An identical record already exists."
-    types = {other["type"] for other in same_name}
-    if record["type"] == "CNAME" and types & {"A", "AAAA", "CNAME"}:
-        return 81053, "An A, AAAA, or CNAME record with that host already exists."
-    if record["type"] in ("A", "AAAA") and "CNAME" in types:
-        return 81054, "A CNAME record with that host already exists."
+            return Clash(code=_IDENTICAL, message="An identical record already exists.", id=id, other=other)
+    for id, other in same_name.items():
+        if record["type"] == "CNAME" and other["type"] in ("A", "AAAA", "CNAME"):
+            message = "An A, AAAA, or CNAME record with that host already exists."
+            return Clash(code=81053, message=message, id=id, other=other)
+        if record["type"] in ("A", "AAAA") and other["type"] == "CNAME":
+            message = "A CNAME record with that host already exists."
+            return Clash(code=81054, message=message, id=id, other=other)
     return None
 
 
