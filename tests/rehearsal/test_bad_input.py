@@ -1,0 +1,311 @@
+"""Whatever a user gets wrong ends in a line or two that say what, and before anything is made where it can."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning import host
+from rehearsal import rehearsal
+from rehearsal.cloud import edge, firewall, ground, image, machine, network, preflight
+from rehearsal.cloud.world import World
+from rehearsal.providers import ssh
+from tests.rehearsal.stacks import Seen, rehearse, write
+
+APP = "from flask import Flask\n\napp = Flask(__name__)\n"
+
+
+@pytest.fixture(autouse=True)
+def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("rehearsal.cloud.world.RUNTIME", tmp_path / "run")
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE", raising=False)
+
+
+def refused(seen: Seen, *words: str) -> None:
+    """In at most two plain lines that hold these words."""
+    assert seen.code != 0, seen
+    assert "Traceback" not in seen.out + seen.err
+    assert 1 <= len(seen.told) <= 2, seen
+    for word in words:
+        assert word in " ".join(seen.told), (word, seen.told)
+
+
+def nothing_made(tmp_path: Path) -> None:
+    world = World(tmp_path / "home" / "bad")
+    made = {str(path.relative_to(world.root / "cloud")) for path in (world.root / "cloud").rglob("*.json")}
+    ours = {path for path in made if not path.startswith(("cloudflare/zones/", "aws/vpcs/", "aws/subnets/"))}
+    # Every VPC has a group of its own from the beginning.
+    assert {path for path in ours if "aws/security_groups/" not in path} == set()
+    assert not (world.root / "engine" / "state.json").exists()
+
+
+BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "unknown key": ({"site.hostnam": "x"}, ("site.hostnam", "unknown key", "hostname", "do:")),
+    "unknown section": ({"prxoy": {"kind": "caddy"}}, ("prxoy", "unknown key", "do: write proxy")),
+    "wrong type": ({"app.keep": "five"}, ("app.keep", '"five"', "a whole number", "do:")),
+    "text for a section": ({"site": "example.com"}, ("site", '"example.com"', "not a section", "do:")),
+    "a date for a section": ({"site": "2026-01-01"}, ("site", "not a section", "do:")),
+    "missing section": ({"site": None}, ("site: is missing", "do:")),
+    "hostname outside the zone": (
+        {"site.hostname": "www.other.org", "site.redirects": []},
+        ("site.hostname", '"www.other.org"', ".example.com", "do:"),
+    ),
+    "zone that is no name": ({"site.zone": "foo bar"}, ("site.zone", '"foo bar"', "allowed:")),
+    "nobody reaches SSH": ({"operator.ranges": []}, ("operator.ranges", "is empty", "do:")),
+    "everybody reaches SSH": ({"operator.ranges": ["0.0.0.0/0"]}, ("operator.ranges[0]", "0.0.0.0/0", "do:")),
+    "everybody by IPv6": ({"operator.ranges": ["::/0"]}, ("operator.ranges[0]", "::/0", "do:")),
+    "everybody by halves": (
+        {"operator.ranges": ["0.0.0.0/1", "128.0.0.0/1"]},
+        ("operator.ranges[0]", "0.0.0.0/1", "allowed:", "do:"),
+    ),
+    "no source folder": ({"app.source": "/nowhere/at/all"}, ("app.source", "/nowhere/at/all", "does not exist")),
+    "source is a file": ({"app.source": "README.md"}, ("app.source", "README.md", "is a file")),
+    "no such module": ({"app.entrypoint": "helo:app"}, ("app.entrypoint", '"helo:app"', "do: write hello:app")),
+    "no such callable": ({"app.entrypoint": "hello:wsgi"}, ("app.entrypoint", '"hello:wsgi"', "do: write hello:app")),
+    "no entrypoint": ({"app.entrypoint": "hello.py"}, ("app.entrypoint", '"hello.py"', "do: write hello:app")),
+    "size of no form": ({"host.size": "huge"}, ("host.size", '"huge"', "allowed:")),
+    "size that is not sold": ({"host.size": "s-9vcpu-1gb"}, ("size", "s-9vcpu-1gb", "s-1vcpu-1gb")),
+    "another cloud's size": ({"host.size": "t3.micro"}, ("host.size", '"t3.micro"', "AWS", "do:")),
+    "region that is none": ({"host.region": "xyz9"}, ("region", "xyz9", "fra1")),
+    "cloud that is none": ({"host.cloud": "gcp"}, ("host.cloud", '"gcp"', "digitalocean, aws")),
+    "AWS size that is not sold": (
+        {"host": {"cloud": "aws", "size": "t3.gigantic"}},
+        ("instanceType", "t3.gigantic", "t3.micro"),
+    ),
+    "AWS region that is none": (
+        {"host": {"cloud": "aws", "region": "eu-north-9"}},
+        ("host.region", "eu-north-9", "eu-central-1", "do:"),
+    ),
+    "AWS subnet that is none": (
+        {"host": {"cloud": "aws", "subnet_id": "subnet-0a1b2c3d4e5f60718"}},
+        ("host.subnet_id", "subnet-0a1b2c3d4e5f60718", "do:"),
+    ),
+    "AWS network that is none": (
+        {"host": {"cloud": "aws", "vpc_id": "vpc-0a1b2c3d4e5f60718"}},
+        ("host.vpc_id", "vpc-0a1b2c3d4e5f60718", "do:"),
+    ),
+    "secrets in plain text": (
+        {"secrets": {"API_TOKEN": "canary-7d1f"}},
+        ("secrets", "API_TOKEN", "plain text", "pulumi config set --secret"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_preview_refuses(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes, words = BAD[what]
+    seen = rehearse(capsys, "preview", write(tmp_path, changes))
+    refused(seen, *words)
+    assert "canary-7d1f" not in seen.out + seen.err
+    nothing_made(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["unknown key", "size that is not sold", "AWS size that is not sold"])
+def test_up_refuses_before_anything_stands(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "problems", list)
+    monkeypatch.setattr(ground, "ensure", lambda *_: pytest.fail("the world was laid"))
+    changes, words = BAD[what]
+    refused(rehearse(capsys, "up", write(tmp_path, changes)), *words)
+    nothing_made(tmp_path)
+
+
+def test_no_requirements(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "hello.py").write_text(APP)
+    seen = rehearse(capsys, "preview", write(tmp_path, {"app.source": str(tmp_path / "app")}))
+    refused(seen, "app.source", str(tmp_path / "app"), "requirements.txt", "do:")
+    nothing_made(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("config: [", ("is not YAML", "line 1")),
+        ("config:\n  - a\n", ("needs a mapping `config:`",)),
+        ("- config\n", ("needs a mapping `config:`",)),
+        (b"config: \xff\n", ("is not YAML",)),
+    ],
+)
+def test_a_stack_file_that_is_none(
+    text: str | bytes, words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "Pulumi.bad.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    seen = rehearse(capsys, "preview", path)
+    refused(seen, "Pulumi.bad.yaml", *words)
+    assert seen.code == 2
+
+
+def test_an_empty_stack_file_lacks_sections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "Pulumi.bad.yaml"
+    path.write_text("config:\n")
+    seen = rehearse(capsys, "preview", path)
+    assert seen.code == 1
+    assert [line.removeprefix("error: ").strip() for line in seen.told] == [
+        f"{section}: is missing; do: add it" for section in ("site", "host", "operator", "app")
+    ]
+
+
+def test_no_stack_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = rehearse(capsys, "preview", tmp_path / "Pulumi.none.yaml")
+    refused(seen, "--stack", "Pulumi.none.yaml", "stacks here: aws, dev")
+    assert seen.code == 2
+
+
+def test_missing_credentials(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsal, "CREDENTIALS", {})
+    seen = rehearse(capsys, "preview", write(tmp_path, {}))
+    refused(seen, "CLOUDFLARE_API_TOKEN: is missing", "DIGITALOCEAN_TOKEN: is missing", "do: export")
+    nothing_made(tmp_path)
+
+
+def test_credentials_that_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {**rehearsal.CREDENTIALS, "CLOUDFLARE_API_TOKEN": "canary-7d1f"}
+    monkeypatch.setattr(rehearsal, "CREDENTIALS", wrong)
+    seen = rehearse(capsys, "preview", write(tmp_path, {}))
+    refused(seen, "site.zone", "Authentication error", "CLOUDFLARE_API_TOKEN", "do:")
+    assert "canary-7d1f" not in seen.out + seen.err
+    nothing_made(tmp_path)
+
+
+def test_a_zone_that_is_not_in_the_account(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rehearsal.Rehearsal, "_open_account", lambda self: None)
+    seen = rehearse(capsys, "preview", write(tmp_path, {}))
+    refused(seen, "site.zone", "example.com", "zones in the account: none", "do:")
+    nothing_made(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ipv4", "word"),
+    [
+        ([], "0"),
+        (["198.18.16.0/24"], "1"),
+        ([*network.EDGE_RANGES_V4, "0.0.0.0/0"], "0.0.0.0/0"),
+        ([*network.EDGE_RANGES_V4, "198.18.16.0/244"], "198.18.16.0/244"),
+    ],
+    ids=["empty", "too short", "everybody", "garbage"],
+)
+def test_an_odd_list_of_ranges_opens_no_door(
+    ipv4: list[str], word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "EDGE_RANGES_V4", ipv4)
+    refused(rehearse(capsys, "preview", write(tmp_path, {})), "Cloudflare", word)
+    nothing_made(tmp_path)
+
+
+def test_user_data_that_is_too_large(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "USER_DATA_LIMIT", {"aws": 1000, "digitalocean": 1000})
+    refused(rehearse(capsys, "preview", write(tmp_path, {})), "user data", "1000", "digitalocean")
+    nothing_made(tmp_path)
+
+
+def test_a_host_that_can_t_rehearse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    seen = rehearse(capsys, "up", write(tmp_path, {}))
+    refused(seen, "can't run here", "needs root", "sudo")
+    assert seen.code == 2
+    assert not (tmp_path / "home").exists()
+
+
+def test_an_image_that_can_t_be_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise image.ImageFailed("mmdebstrap: the archive [can't] be reached")
+
+    monkeypatch.setattr(preflight, "problems", list)
+    monkeypatch.setattr(ground, "ensure", fail)
+    seen = rehearse(capsys, "up", write(tmp_path, {}))
+    refused(seen, "the archive [can't] be reached")  # no word is taken for markup
+    assert seen.code == 2
+
+
+# ---- on paper: everything but machines, networks and proxies ----
+
+
+@pytest.fixture
+def on_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in cloud that only keeps books: commands on its machines succeed and print nothing of interest."""
+
+    def nothing(*_: object, **__: object) -> None:
+        return None
+
+    monkeypatch.setattr(preflight, "problems", list)
+    for module, names in (
+        (ground, ("ensure", "remove")),
+        (edge, ("apply", "stop")),
+        (firewall, ("apply",)),
+        (machine, ("create", "destroy", "power_on", "power_off")),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, nothing)
+    monkeypatch.setattr(machine, "running", lambda *_: True)
+    printed = ssh.Session(0, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostKeyOnPaper\n", "")
+    monkeypatch.setattr(ssh, "run", lambda *_: printed)
+    monkeypatch.setattr(ssh, "sftp", lambda *_: printed)
+
+
+@pytest.mark.usefixtures("on_paper")
+def test_a_record_that_is_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stack = write(tmp_path, {"site.redirects": []})
+    store = World(tmp_path / "home" / "bad").store
+    zone = next(iter(_zones(tmp_path, stack, capsys)))
+    old = {"zone_id": zone, "name": "example.com", "type": "CNAME", "content": "old.example.net"}
+    store.put("cloudflare/records", "abc123", {**old, "proxied": True, "ttl": 1, "outputs": {}})
+    seen = rehearse(capsys, "up", stack)
+    assert seen.code == 1
+    assert "Traceback" not in seen.out
+    assert "CNAME record old.example.net; do: delete it, and run this again" in seen.out
+    # Its owner deletes it; then what was made serves on.
+    store.delete("cloudflare/records", "abc123")
+    again = rehearse(capsys, "up", stack)
+    assert (again.code, "replaced" in again.out) == (0, False), again
+
+
+@pytest.mark.usefixtures("on_paper")
+def test_the_same_record_says_how_to_take_it_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stack = write(tmp_path, {"site.redirects": []})
+    zone = next(iter(_zones(tmp_path, stack, capsys)))
+    same = {"zone_id": zone, "name": "example.com", "type": "A", "content": "198.19.1.2"}
+    World(tmp_path / "home" / "bad").store.put(
+        "cloudflare/records", "abc123", {**same, "proxied": True, "ttl": 1, "outputs": {}}
+    )
+    seen = rehearse(capsys, "up", stack)
+    assert seen.code == 1
+    assert f"`pulumi import cloudflare:index/dnsRecord:DnsRecord <this name> {zone}/abc123`" in seen.out
+
+
+@pytest.mark.usefixtures("on_paper")
+def test_a_preview_warns_of_an_expired_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stack = write(tmp_path, {})
+    up = rehearse(capsys, "up", stack)
+    assert (up.code, "warning" in up.out) == (0, False), up
+    state = tmp_path / "home" / "bad" / "engine" / "state.json"
+    expires = next(line.split('"')[1] for line in up.out.splitlines() if "certificate_expires" in line)
+    assert expires in state.read_text()
+    state.write_text(state.read_text().replace(expires, "2024-01-02 03:04:05 +0000 UTC"))
+    seen = rehearse(capsys, "preview", stack)
+    (warning,) = [line for line in seen.out.splitlines() if line.startswith("warning:")]
+    assert "certificate has expired (2024-01-02 03:04:05 +0000 UTC); renew it" in warning
+
+
+def _zones(tmp_path: Path, stack: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The account's zones: a preview opens the account."""
+    assert rehearse(capsys, "preview", stack).code == 0
+    return World(tmp_path / "home" / "bad").store.items("cloudflare/zones")
