@@ -49,7 +49,7 @@ def _family(texts: Sequence[str], version: int) -> tuple[str, ...]:
             "the origin would be closed to most of Cloudflare"
         )
     for lower, upper in pairwise(networks):
-        if lower.broadcast_address >= upper.network_address:
+        if int(lower.broadcast_address) >= int(upper.network_address):
             raise RangesRefused(f"Cloudflare's IPv{version} ranges: {lower} and {upper} overlap")
     return tuple(str(network) for network in networks)
 

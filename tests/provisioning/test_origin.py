@@ -23,7 +23,7 @@ SITE = {
 
 @pytest.fixture
 def files() -> dict[str, str]:
-    return configuration(**SITE)  # pyright: ignore[reportArgumentType]
+    return configuration(**SITE)
 
 
 def test_golden(files: dict[str, str], snapshot: SnapshotAssertion) -> None:
