@@ -35,6 +35,10 @@ def health():
 def echo():
     return request.get_data()
 
+@app.post("/size")
+def size():
+    return str(len(request.get_data()))
+
 @app.route("/slow", methods=["GET", "POST"])
 def slow():
     request.get_data()

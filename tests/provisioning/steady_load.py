@@ -15,7 +15,7 @@ import time
 KINDS = {  # method, path, body, what must come back
     "get": ("GET", "/health", b"", b"ok"),
     "post": ("POST", "/echo", b"x" * 2000, b"x" * 2000),
-    "upload": ("POST", "/echo", b"y" * 2_000_000, b"y" * 2_000_000),
+    "upload": ("POST", "/size", b"y" * 2_000_000, b"2000000"),
     "slow get": ("GET", "/slow", b"", b"slow"),
     "slow post": ("POST", "/slow", b"z" * 5000, b"slow"),
 }

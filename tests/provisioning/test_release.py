@@ -176,12 +176,12 @@ def test_the_digest_tells_environments_apart_and_is_keyed(root: Path) -> None:
 # ---- building ----
 
 
-def installation(root: Path, requirements: tuple[str, ...] = (), **files: str) -> tuple[str, str]:
+def installation(root: Path, files: dict[str, str], *requirements: str) -> tuple[str, str]:
     src = root / "src"
     subprocess.run(["rm", "-rf", str(src)], check=True)
     src.mkdir()
     for name, text in files.items():
-        (src / name.replace("__", ".")).write_text(text)
+        (src / name).write_text(text)
     return tool.installation(src, list(requirements))
 
 
@@ -192,53 +192,54 @@ PACKAGE = f"{PROJECT}[build-system]\nrequires = []\n"
 @pytest.mark.parametrize(
     ("files", "command"),
     [
-        ({"uv__lock": "", "requirements__txt": "flask"}, "uv pip install -r requirements.txt\n"),
-        ({"requirements__txt": "flask"}, "uv pip install -r requirements.txt\n"),
-        ({"requirements__txt": "flask --hash=sha256:00"}, "uv pip install -r requirements.txt --require-hashes\n"),
-        ({"pyproject__toml": PROJECT, "uv__lock": "x"}, "uv pip install --require-hashes -r $1/locked.txt\n"),
-        ({"pyproject__toml": PACKAGE, "uv__lock": "x"}, "locked.txt\nuv pip install --no-deps .\n"),
+        ({"uv.lock": "", "requirements.txt": "flask"}, "uv pip install -r requirements.txt\n"),
+        ({"requirements.txt": "flask"}, "uv pip install -r requirements.txt\n"),
+        ({"requirements.txt": "flask --hash=sha256:00"}, "uv pip install -r requirements.txt --require-hashes\n"),
+        ({"pyproject.toml": PROJECT, "uv.lock": "x"}, "uv pip install --require-hashes -r $1/locked.txt\n"),
+        ({"pyproject.toml": PACKAGE, "uv.lock": "x"}, "locked.txt\nuv pip install --no-deps .\n"),
         (
-            {"pyproject__toml": PROJECT, "uv__lock": 'source = { git = "x" }'},
+            {"pyproject.toml": PROJECT, "uv.lock": 'source = { git = "x" }'},
             "uv sync --frozen --no-dev --no-editable\n",
         ),
-        ({"pyproject__toml": PROJECT, "requirements__txt": "flask"}, "uv pip install -r requirements.txt\n"),
-        ({"pyproject__toml": PROJECT}, "uv pip install -r pyproject.toml\n"),
-        ({"pyproject__toml": PACKAGE}, "uv pip install .\n"),
+        ({"pyproject.toml": PROJECT, "requirements.txt": "flask"}, "uv pip install -r requirements.txt\n"),
+        ({"pyproject.toml": PROJECT}, "uv pip install -r pyproject.toml\n"),
+        ({"pyproject.toml": PACKAGE}, "uv pip install .\n"),
     ],
 )
 def test_what_is_installed_from_what(root: Path, files: dict[str, str], command: str) -> None:
-    assert command in installation(root, **files)[1]
+    assert command in installation(root, files)[1]
 
 
 def test_nothing_to_install_from(root: Path) -> None:
     with pytest.raises(tool.Refused, match="what to install"):
-        installation(root, app__py="x")
+        installation(root, {"app.py": "x"})
 
 
 @pytest.mark.parametrize(
     ("files", "same"),
     [
-        ({"requirements__txt": "flask"}, True),
-        ({"pyproject__toml": PROJECT}, True),
-        ({"pyproject__toml": PACKAGE}, False),
-        ({"requirements__txt": "flask\n-e ."}, False),
-        ({"requirements__txt": "flask\n./vendored/x.whl"}, False),
-        ({"requirements__txt": "x @ file:x.whl"}, False),
-        ({"pyproject__toml": PROJECT, "uv__lock": 'source = { virtual = "." }'}, True),
-        ({"pyproject__toml": PROJECT, "uv__lock": 'source = { editable = "lib" }'}, False),
+        ({"requirements.txt": "flask"}, True),
+        ({"pyproject.toml": PROJECT}, True),
+        ({"pyproject.toml": PACKAGE}, False),
+        ({"requirements.txt": "flask\n-e ."}, False),
+        ({"requirements.txt": "flask\n./vendored/x.whl"}, False),
+        ({"requirements.txt": "x @ file:x.whl"}, False),
+        ({"pyproject.toml": PROJECT, "uv.lock": 'source = { virtual = "." }'}, True),
+        ({"pyproject.toml": PROJECT, "uv.lock": 'source = { editable = "lib" }'}, False),
     ],
 )
 def test_code_alone_makes_no_new_environment_unless_it_is_installed(
     root: Path, files: dict[str, str], same: bool
 ) -> None:
-    first = installation(root, **files, app__py="1")[0]
-    assert (installation(root, **files, app__py="2")[0] == first) is same
+    first = installation(root, {**files, "app.py": "1"})[0]
+    assert (installation(root, {**files, "app.py": "2"})[0] == first) is same
 
 
 def test_any_requirements_file_makes_a_new_environment(root: Path) -> None:
-    first = installation(root, requirements__txt="-r base.txt", base__txt="flask==1")[0]
-    assert installation(root, requirements__txt="-r base.txt", base__txt="flask==2")[0] != first
-    assert installation(root, ("waitress==3.0.2",), requirements__txt="-r base.txt", base__txt="flask==1")[0] != first
+    files = {"requirements.txt": "-r base.txt", "base.txt": "flask==1"}
+    first = installation(root, files)[0]
+    assert installation(root, {**files, "base.txt": "flask==2"})[0] != first
+    assert installation(root, files, "waitress==3.0.2")[0] != first
 
 
 def test_the_launcher_is_a_shell_script_that_says_the_same(root: Path) -> None:
