@@ -46,7 +46,7 @@ class Run:
         except (ApiError, Unsupported) as error:
             self.fail(str(error), urn)
             raise Failed from error
-        except Exception as error:
+        except BaseException as error:  # of any other the SDK would not hear, and wait for ever
             self.fail(traceback.format_exc(), urn)
             raise Failed from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,6 +42,8 @@ class Cloud:
         self.calls: list[str] = []
         self.fail: set[str] = set()
         self.die: set[str] = set()
+        self.before: Callable[[str], None] = lambda what: None  # hears of each call that changes something
+        self.after: Callable[[str], None] = lambda what: None
         self._path = path
         self._lock = threading.Lock()
         self._content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"serial": 0, "things": {}}
@@ -54,6 +57,8 @@ class Cloud:
 
     def call(self, what: str) -> None:
         self.calls.append(what)
+        if not what.startswith(("read", "lookup")):
+            self.before(what)
         if what in self.fail:
             raise ApiError(f"no {what} today")
 
@@ -67,6 +72,7 @@ class Cloud:
             self._path.write_text(json.dumps(self._content, default=str))
         if what in self.die:
             os._exit(9)
+        self.after(what)
 
 
 class Thing(Resource):
