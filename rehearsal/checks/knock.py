@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 CONNECT_SECONDS = 1.5
-ANSWER_SECONDS = 2.0
 _VERSIONS = {"1.1": ssl.TLSVersion.TLSv1_1, "1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -25,7 +24,7 @@ _VERSIONS = {"1.1": ssl.TLSVersion.TLSv1_1, "1.2": ssl.TLSVersion.TLSv1_2, "1.3"
 class Knock:
     """One try. `tls` is "" for plain text; `client` a PEM pair; `request` what is sent, byte by byte (Latin-1).
 
-    resume: the SNI of a first handshake, whose session the second presents.
+    resume: the SNI of a first handshake, whose session the second presents. patience: seconds of silence to wait.
     """
 
     address: str
@@ -35,6 +34,7 @@ class Knock:
     client: str = ""
     request: str = ""
     resume: str = ""
+    patience: float = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ def _attempt(
     except OSError:
         return Result(how="refused"), None
     with plain:
-        plain.settimeout(ANSWER_SECONDS)
+        plain.settimeout(knock.patience)
         try:
             if context is None:
                 return _exchange(knock, plain), None
