@@ -5,6 +5,9 @@ STACK ?= dev
 # The provider SDKs are compiled once, not on every run.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Machines and networks need root.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env)
+
 .PHONY: help rehearse unit lint test format lock docs
 
 help: ## Show this list
@@ -25,7 +28,7 @@ lint:
 
 test: unit ## Everything: unit, then real machines on the stand-in cloud
 	@./setup --machines
-	$(PYTHON) -m pytest -m machines
+	$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadfile -m machines
 
 format:
 	$(PYTHON) -m ruff check --fix .
