@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Machines and networks need root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env)
 
-.PHONY: help rehearse unit lint test format lock docs
+.PHONY: help rehearse unit lint test bench format lock docs
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,10 @@ test: unit ## Everything: unit, then real machines on the stand-in cloud
 format:
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+bench: ## Measure it against the alternatives, half an hour: docs/benchmarks.md
+	@./setup --machines
+	$(PYTHON) -m bench.run
 
 lock: ## Compile requirements.lock from pyproject.toml
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras \

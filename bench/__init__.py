@@ -1,0 +1,1 @@
+"""Benchmarks: ratios of two ways to the same end, measured side by side in one run. See docs/benchmarks.md."""
