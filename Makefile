@@ -36,7 +36,7 @@ format:
 
 bench: ## Measure it against the alternatives, half an hour: docs/benchmarks.md
 	@./setup --machines
-	$(PYTHON) -m bench.run
+	$(AS_ROOT) $(PYTHON) -m bench.run
 
 lock: ## Compile requirements.lock from pyproject.toml
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras \
