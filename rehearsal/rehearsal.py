@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal import providers
-from rehearsal.cloud import authorities, edge, ground, network
+from rehearsal.cloud import authorities, edge, ground, image, mirror, network
 from rehearsal.cloud.world import World
 from rehearsal.engine import Engine, Result
 from rehearsal.stackfile import StackFile
@@ -73,6 +73,7 @@ class Rehearsal:
     def prepare(self) -> None:
         """Bring up what stands before any machine: image, packages, networks, the edge. Raises WorldFailed."""
         ground.ensure(self.world, self.say)
+        mirror.require_packages(self.world, image.ensure(self.world.cache))
         edge.apply(self.world)
 
     def up(self, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Result:

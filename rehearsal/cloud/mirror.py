@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
 import ssl
 import subprocess
@@ -23,7 +24,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from rehearsal.cloud import daemon, network
-from rehearsal.cloud.image import Image
+from rehearsal.cloud.image import SUITE, Image
 from rehearsal.cloud.world import World, WorldFailed
 
 DAEMON = "mirror"
@@ -69,6 +70,10 @@ class NoPythonIndex(WorldFailed):
     """No pip on this host to tell where the Python index is."""
 
 
+class NoPackages(WorldFailed):
+    """Machines could not install anything."""
+
+
 def ensure(world: World, image: Image) -> None:
     """Starts the mirror of this world, or makes the running one follow its configuration."""
     store = world.cache / "packages"
@@ -78,6 +83,26 @@ def ensure(world: World, image: Image) -> None:
     index = python_index()
     _serve(world, DAEMON, mirror_configuration(image.upstreams, index, store, socket, resolvers()), socket=socket)
     _serve(world, FRONT, front_configuration(socket, world.runtime), place=network.ROUTER)
+
+
+def require_packages(world: World, image: Image) -> None:
+    """Asks for what every first boot needs. Raises NoPackages when it is neither kept nor to be had.
+
+    Without it a machine would try for minutes, and fail.
+    """
+    wanted = {
+        "the Debian archive": (f"debian/dists/{SUITE}/InRelease", image.upstreams["debian"]),
+        "the Python index": ("python/simple/pip/", python_index().simple.base),
+    }
+    for what, (path, upstream) in wanted.items():
+        ask = ["curl", "--silent", "--show-error", "--fail", "--output", os.devnull, "--max-time", "20"]
+        ask += ["--unix-socket", str(world.runtime / "mirror.sock"), f"http://mirror/{path}"]
+        done = subprocess.run(ask, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NoPackages(
+                f"{what} ({upstream}) can't be reached from this machine, and nothing of it is kept: "
+                f"{done.stderr.strip()}; do: check the network, its proxy and name servers, and run this again"
+            )
 
 
 def python_index() -> PythonIndex:
@@ -115,6 +140,7 @@ events {{ worker_connections 512; }}
 http {{
   access_log off;
   {f"resolver {' '.join(resolvers)};" if resolvers else ""}
+  resolver_timeout 5s;
   default_type application/octet-stream;
   sendfile on;
   client_body_temp_path {store}/tmp/body;
