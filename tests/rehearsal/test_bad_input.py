@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +15,10 @@ import pytest
 
 from provisioning import host
 from rehearsal import rehearsal
-from rehearsal.cloud import edge, firewall, ground, image, machine, network, preflight
+from rehearsal.cloud import edge, firewall, ground, image, machine, mirror, network, preflight
 from rehearsal.cloud.world import World
 from rehearsal.providers import ssh
-from tests.rehearsal.stacks import Seen, rehearse, write
+from tests.rehearsal.stacks import ROOT, Seen, rehearse, write
 
 APP = "from flask import Flask\n\napp = Flask(__name__)\n"
 
@@ -249,6 +254,8 @@ def on_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "problems", list)
     for module, names in (
         (ground, ("ensure", "remove")),
+        (image, ("ensure",)),
+        (mirror, ("require_packages",)),
         (edge, ("apply", "stop")),
         (firewall, ("apply",)),
         (machine, ("create", "destroy", "power_on", "power_off")),
@@ -309,3 +316,52 @@ def _zones(tmp_path: Path, stack: Path, capsys: pytest.CaptureFixture[str]) -> d
     """The account's zones: a preview opens the account."""
     assert rehearse(capsys, "preview", stack).code == 0
     return World(tmp_path / "home" / "bad").store.items("cloudflare/zones")
+
+
+# ---- through the command itself ----
+
+
+@pytest.mark.machines
+def test_without_root_or_sudo_it_says_so() -> None:
+    with tempfile.TemporaryDirectory() as tools:  # pytest's own folders are closed to others
+        Path(tools).chmod(0o755)
+        for tool in ("id", "uname", "dirname"):
+            Path(tools, tool).symlink_to(shutil.which(tool) or pytest.fail(f"no {tool} here"))
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "-i", f"PATH={tools}"]
+        command = [*nobody, "/bin/sh", "./rehearse", "up"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "rehearse: it makes machines and networks, which needs root: run it as root or install sudo."
+    ]
+
+
+@pytest.mark.machines
+def test_without_a_network_no_machine_is_made(tmp_path: Path) -> None:
+    built = image.ensure(World(tmp_path / "any").cache)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "images").symlink_to(built.folder.parent)
+    stack = write(tmp_path, {})
+    run = functools.partial(
+        subprocess.run,
+        env={**os.environ, "REHEARSAL_HOME": str(tmp_path / "home"), "REHEARSAL_CACHE": str(cache)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    command = [sys.executable, "-m", "rehearsal"]
+    try:
+        done = run(["unshare", "--net", *command, "up", "--stack", str(stack)])
+        assert done.returncode == 2
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("rehearse:")]
+        assert "the Debian archive" in line
+        assert "can't be reached" in line
+        assert "do: check the network" in line
+        assert "Traceback" not in done.stdout + done.stderr
+        assert not list((tmp_path / "home" / "bad" / "cloud").glob("machines/*"))
+    finally:
+        assert run([*command, "destroy", "--stack", str(stack)]).returncode == 0
+    assert not (tmp_path / "home" / "bad").exists()
