@@ -7,16 +7,29 @@ import gzip
 import hashlib
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Literal
 
 from provisioning.render import FILES, render
-from provisioning.tools import TOOLS
 
 Cloud = Literal["aws", "digitalocean"]
 
 USER_DATA_LIMIT: dict[Cloud, int] = {"aws": 16_384, "digitalocean": 65_536}
 """Bytes, before the cloud's own encoding."""
+
+AT_BOOT = (
+    "etc/apt/apt.conf.d/60origin",
+    "etc/apt/preferences.d/origin.pref",
+    "etc/nftables.conf",
+    "etc/origin/uv.txt",
+    "etc/ssh/sshd_config.d/00-origin.conf",
+    "etc/sysctl.d/60-origin.conf",
+    "etc/systemd/journald.conf.d/origin.conf",
+    "etc/systemd/system/caddy.service.d/origin.conf",
+    "etc/systemd/system/caddy.socket",
+    "etc/sysusers.d/origin.conf",
+    "usr/local/sbin/bootstrap",
+)
+"""Paths under files/, named one by one: a stray file of an editor or an interpreter must not replace a host."""
 
 _UNHASHED = "0" * 64
 _HASH = re.compile(r"^  - \[/usr/local/sbin/bootstrap, ([0-9a-f]{64})\]$", re.MULTILINE)
@@ -37,15 +50,14 @@ class HostFile:
 
 
 def host_files() -> tuple[HostFile, ...]:
-    """What a host needs before SSH answers or to get there: all of files/ but templates and tools, by path."""
+    """What a host needs before SSH answers or to get there."""
     return tuple(
         HostFile(
             path=f"/{path}",
-            mode="0755" if path.is_relative_to("usr/local/sbin") else "0644",
+            mode="0755" if path.startswith("usr/local/sbin/") else "0644",
             content=_packed((FILES / path).read_bytes()),
         )
-        for path in sorted(PurePosixPath(file.relative_to(FILES)) for file in FILES.rglob("*") if file.is_file())
-        if path.suffix != ".j2" and str(path) not in TOOLS
+        for path in AT_BOOT
     )
 
 

@@ -50,9 +50,23 @@ def test_every_file_goes_one_way_and_only_one() -> None:
     templates = set(FILES.rglob("*.j2"))
     at_boot = {FILES / file.path.lstrip("/") for file in host_files()}
     over_ssh = {FILES / path for path in tools.TOOLS}
-    everything = {path for path in FILES.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    everything = {
+        path
+        for path in FILES.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    }
     assert at_boot | over_ssh | templates == everything
     assert not at_boot & over_ssh
+
+
+def test_a_stray_file_changes_nothing() -> None:
+    before = user_data(cloud="aws")
+    stray = FILES / "usr/local/sbin/.bootstrap.swp"
+    stray.write_text("an editor's")
+    try:
+        assert user_data(cloud="aws") == before
+    finally:
+        stray.unlink()
 
 
 def test_nothing_of_the_site_and_no_secret_is_in_it() -> None:

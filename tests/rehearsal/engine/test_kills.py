@@ -139,6 +139,7 @@ import sys, time, os, signal
 from pathlib import Path
 from tests.rehearsal.engine.mem import Stack, ops
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 stack = Stack(Path(sys.argv[1]))
 save = stack.cloud.save
 def slow(what):
