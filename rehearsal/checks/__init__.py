@@ -7,7 +7,7 @@ folder is never touched; edits are made in copies.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import ModuleType
 
 from rehearsal.checks import (
@@ -40,7 +40,10 @@ CHECKS: dict[int, ModuleType] = {
 }
 # Those that change the site, one after another: first what the trial release serves, last what reboots the machine.
 _ALONE = (8, 6, 4, 3, 7, 9, 1, 2, 5)
+# Scans of every port take long and only wait: they go on beside these.
+_RELEASES_ONLY = (8, 6)
 _SIDE_BY_SIDE = 4
+_Entry = tuple[int, Line]
 
 
 def run(
@@ -68,29 +71,62 @@ def run(
         if line.depth == "full" and depth != "full":
             outcomes[line] = line.not_run(number, rehearsal.stack.stack)
     due = [(number, line) for number, line in table if line not in outcomes]
-    site = Site(rehearsal)
-    whoami = [entry for entry in due if entry[1].stage == "whoami"]
-    together = [entry for entry in due if entry[1].stage == "together"]
-    if whoami and site.says_who():
-        together, whoami = together + whoami, []
-    together.sort(key=lambda entry: entry[0] != 3)  # scans of every port take the longest
-    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        for _ in pool.map(lambda entry: note(entry[1], entry[1].run(entry[0], site)), together):
-            pass
     try:
-        # Sorting is stable: within a check the order stays as written.
-        for number, line in sorted(due, key=lambda entry: _ALONE.index(entry[0])):
-            if line.stage == "alone":
+        site = Site(rehearsal)
+        says_who = site.says_who()
+    except Exception as error:
+        for number, line in due:
+            note(line, line.failed(number, f"the stack is not up as it should be: {plain(error)}"))
+        return [outcomes[line] for _, line in table]
+    after = _in_order(site, due, note, says_who)
+    return [*(outcomes[line] for _, line in table), *after]
+
+
+def _in_order(site: Site, due: list[_Entry], note: Callable[[Line, Outcome], None], says_who: bool) -> list[Outcome]:
+    """Run what is due, side by side where that can be; gives an outcome more if the site could not be put back."""
+
+    def prove(entry: _Entry) -> None:
+        number, line = entry
+        note(line, line.run(number, site))
+
+    def staged(*stages: str) -> list[_Entry]:
+        return [entry for entry in due if entry[1].stage in stages]
+
+    # Sorting is stable: within a check the order stays as written.
+    alone = sorted(staged("alone"), key=lambda entry: _ALONE.index(entry[0]))
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        scans = [pool.submit(prove, entry) for entry in staged("scan")]
+        wait([pool.submit(prove, entry) for entry in staged("together", *(["whoami"] if says_who else []))])
+        try:
+            for entry in alone:
+                if entry[0] not in _RELEASES_ONLY:
+                    wait(scans)
+                prove(entry)
+            if not says_who and (whoami := staged("whoami")):
+                _with_hello(site, whoami, note)
+        finally:
+            after = _put_back(site)
+    return after
+
+
+def _with_hello(site: Site, whoami: list[_Entry], note: Callable[[Line, Outcome], None]) -> None:
+    """Run the lines with an app that says what reaches it, in the place of the user's own."""
+    left = list(whoami)
+    try:
+        with site.hello():
+            while left:
+                number, line = left[0]
                 note(line, line.run(number, site))
-        if whoami:
-            try:
-                with site.hello():
-                    for number, line in whoami:
-                        note(line, line.run(number, site))
-            except Exception as error:
-                for number, line in whoami:
-                    if line not in outcomes:
-                        note(line, line.failed(number, plain(error)))
-    finally:
+                left.pop(0)
+    except Exception as error:
+        for number, line in left:
+            note(line, line.failed(number, plain(error)))
+
+
+def _put_back(site: Site) -> list[Outcome]:
+    try:
         site.put_back()
-    return [outcomes[line] for _, line in table]
+    except Exception as error:
+        title = "The app's own release is put back"
+        return [Outcome(number=8, title=title, status="failed", detail=plain(error), seconds=0.0)]
+    return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ _PACKETS_A_SECOND = 25_000
 # Ports
 
 
-@line("From outside Cloudflare's ranges every TCP port is filtered, over IPv4 and IPv6")
+@line("From outside Cloudflare's ranges every TCP port is filtered, over IPv4 and IPv6", stage="scan")
 def outside(site: Site) -> str:
     for place in ("visitor", "attacker"):
         for address, found in _scanned(site, place).items():
@@ -29,7 +29,7 @@ def outside(site: Site) -> str:
     return f"all 65535 ports of {' and '.join(site.addresses)}, from the visitor and the attacker"
 
 
-@line("From inside Cloudflare's ranges only 443 answers")
+@line("From inside Cloudflare's ranges only 443 answers", stage="scan")
 def inside(site: Site) -> str:
     for address, found in _scanned(site, "neighbour").items():
         expect(found == {443: "open"}, f"{address} answers the neighbour on {_shown(found) or 'no port'}")
@@ -143,42 +143,45 @@ def _turned_away(result: Result, how: str) -> None:
 
 
 @line(
-    "With the client CA missing, emptied, cut short or corrupted a reload is refused and the old one goes on serving",
+    "With the client CA missing, emptied, cut short or corrupted a reload is refused, the old one serves on",
     stage="alone",
 )
 def broken_ca_reload(site: Site) -> str:
-    for damage, command in _DAMAGES.items():
-        with _damaged(site, command):
+    with _client_ca(site) as damage:
+        for how in _DAMAGES:
+            damage(how)
             done = site.inside("systemctl", "reload", "caddy")
-            expect(done.returncode != 0, f"client CA {damage}: the reload was not refused")
+            expect(done.returncode != 0, f"client CA {how}: the reload was not refused")
             seen = site.fetch(site.health_path)
-            expect(seen.status == 200, f"client CA {damage}, reload refused: visitors get {seen}")
+            expect(seen.status == 200, f"client CA {how}, reload refused: visitors get {seen}")
     return f"{', '.join(_DAMAGES)}: visitors still get 200"
 
 
 @line(
-    "With the client CA missing, emptied, cut short or corrupted a start lets nobody in; restored, it serves again",
+    "With the client CA missing, emptied, cut short or corrupted a start lets nobody in; restored, it serves",
     stage="alone",
 )
 def broken_ca_start(site: Site) -> str:
-    for damage, command in _DAMAGES.items():
-        with _damaged(site, command):
+    text = request(site.hostname, site.health_path)
+    knock = Knock(address=site.ipv4, sni=site.hostname, request=text, patience=1.0)
+    tries = [knock, *(replace(knock, client=pair) for pair in (site.shared_pair, site.client_pair))]
+    with _client_ca(site) as damage:
+        for how in _DAMAGES:
+            damage(how)
             # Killed, since it is the start that matters here and a graceful stop may wait for its last connections.
             site.inside("systemctl", "kill", "--signal=KILL", "caddy")
             site.inside("systemctl", "restart", "caddy")
-            expect(site.main_pid("caddy") == 0, f"client CA {damage}: Caddy started")
-            text = request(site.hostname, site.health_path)
-            knock = Knock(address=site.ipv4, sni=site.hostname, request=text, patience=1.0)
-            tries = [knock, *(replace(knock, client=pair) for pair in (site.shared_pair, site.client_pair))]
+            expect(site.main_pid("caddy") == 0, f"client CA {how}: Caddy started")
             for result in site.knock("edge", tries):
-                expect(not result.answer, f"client CA {damage}, restarted: answered {result.answer[:60]!r}")
-        site.await_answer(seconds=35)
+                expect(not result.answer, f"client CA {how}, restarted: answered {result.answer[:60]!r}")
+    site.await_answer(seconds=35)
     return f"{', '.join(_DAMAGES)}: nobody gets in, with the zone's own client certificate neither; then 200 again"
 
 
 @line("While it lets nobody in visitors get Cloudflare's error", depth="full", stage="alone")
 def broken_ca_seen(site: Site) -> str:
-    with _damaged(site, _DAMAGES["missing"]):
+    with _client_ca(site) as damage:
+        damage("missing")
         site.inside("systemctl", "restart", "caddy")
         seen = site.fetch(site.health_path)
         expect(520 <= seen.status <= 526, f"visitors get {seen}")
@@ -195,13 +198,16 @@ _DAMAGES = {
 
 
 @contextmanager
-def _damaged(site: Site, command: str) -> Iterator[None]:
-    """Damages the client CA for as long as the block runs."""
-    saved = site.read("cat", _CLIENT_CA)
-    site.read("sh", "-c", command.format(_CLIENT_CA))
+def _client_ca(site: Site) -> Iterator[Callable[[str], None]]:
+    """Gives the means to damage the client CA; whole again, and Caddy up, when the block ends."""
+    whole = site.read("cat", _CLIENT_CA)
+
+    def write(then: str) -> None:
+        site.read("sh", "-c", f"umask 022; cat > {_CLIENT_CA}; {then}", input=f"{whole}\n")
+
     try:
-        yield
+        yield lambda how: write(_DAMAGES[how].format(_CLIENT_CA))
     finally:
-        site.read("sh", "-c", f"umask 022; cat > {_CLIENT_CA}", input=f"{saved}\n")
+        write("true")
         if site.inside("systemctl", "is-active", "--quiet", "caddy").returncode:
             site.read("systemctl", "restart", "caddy")

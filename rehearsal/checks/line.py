@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Depth = Literal["quick", "full"]
 Status = Literal["passed", "failed", "skipped"]
-Stage = Literal["together", "whoami", "alone"]
+Stage = Literal["together", "scan", "whoami", "alone"]
 
 
 class Failed(Exception):
@@ -41,7 +41,8 @@ class Line:
     """`prove` returns what was seen, or raises Failed or Skipped.
 
     depth: "full" for what takes long or a world of its own. stage: "together" with others, since it only looks;
-    "whoami", the same with an app that says what reaches it; "alone", since it changes the site for a moment.
+    "scan", which may go on while releases come and go; "whoami", which needs an app that says what reaches it; "alone",
+    since it changes the site for a moment.
     """
 
     title: str
@@ -79,7 +80,9 @@ class Line:
 
 
 def plain(error: Exception) -> str:
-    """An exception that nobody foresaw, on one line, with the place in the code."""
+    """An exception on one line; with the place in the code, when nobody foresaw it."""
+    if isinstance(error, Failed):
+        return str(error)
     place = traceback.extract_tb(error.__traceback__)[-1]
     first = (str(error).strip().splitlines() or ["no reason given"])[0]
     return f"{type(error).__name__}: {first[:300]} ({place.filename.rpartition('/')[2]}:{place.lineno})"
