@@ -119,7 +119,7 @@ class Report:
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; the exit code says whether it worked (2: it could not be tried)."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     report = Report(arguments.json)
     try:
         stack = stackfile.load(stackfile.find(PROJECT, arguments.stack))
@@ -227,7 +227,7 @@ def _say_where(rehearsal: Rehearsal, report: Report, stack: str) -> None:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rehearse", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
 
