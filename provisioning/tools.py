@@ -23,7 +23,7 @@ TOOLS = {
 INSTALL = (
     "base64 -d | sudo tar --extract --gzip --directory=/ --no-overwrite-dir"
     " && sudo systemctl daemon-reload"
-    " && sudo systemctl enable --quiet release-converge.service"
+    " && sudo systemctl enable --quiet --no-reload release-converge.service"
 )
 """A command for `deploy` that takes archive() on its standard input. May run again, also while a site is served."""
 
