@@ -26,6 +26,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
             rehearsal.remove()
 
 
-@pytest.fixture(scope="session")
-def site(stack: Rehearsal) -> Site:
-    return Site(stack)
+@pytest.fixture(scope="module")
+def site(stack: Rehearsal) -> Iterator[Site]:
+    """Its site, with its own release live again when the module's tests are over."""
+    site = Site(stack)
+    yield site
+    site.put_back()
