@@ -80,8 +80,11 @@ class Redactor:
         if isinstance(value, Secret):
             self.learn(plain(value), secret=True)
         elif isinstance(value, dict | list):
-            for item in value.values() if isinstance(value, dict) else value:
-                self.learn(item, secret=secret)
+            named = value.items() if isinstance(value, dict) else ((None, item) for item in value)
+            for name, item in named:
+                # pulumi-command's SDK makes a whole connection secret; a message without host and user tells nothing.
+                if name not in ("host", "hostKey", "user"):
+                    self.learn(item, secret=secret)
         elif secret and isinstance(value, str):
             # Messages quote single lines of keys and certificates, too.
             lines = (line for line in value.splitlines() if not line.startswith("-----"))
