@@ -199,13 +199,12 @@ class Execution:
             told = "an earlier run was killed while creating it, so it may exist without being known"
             self.run.warn(f"{told} ({error})", record.urn)
         with self.state.changing(note):
-            if found:
-                adopted, old = self._with_outputs(record, *found), self.state.find(record.urn)
-                if old and old.id == adopted.id:
-                    self.state.drop(old)
-                elif old:
+            # What is known already is the one to be replaced: then its successor was not made.
+            known = {each.id for each in self.state.records if each.urn == record.urn}
+            if found and found[0] not in known:
+                if old := self.state.find(record.urn):
                     self.state.amend(old, replace(old, delete=True))
-                self.state.adopt(adopted)
+                self.state.adopt(self._with_outputs(record, *found))
 
     def _existing(self, record: Record, id: str, known: Props) -> Props:
         if (outputs := self.handler(record.type).read(id, known)) is None:

@@ -16,20 +16,27 @@ from tests.rehearsal.engine.mem import Stack, good, ops
 ROOT = Path(__file__).parents[3]
 
 KILLED = """
+import os
 import sys
 from pathlib import Path
 from tests.rehearsal.engine.mem import Stack
 
-stack = Stack(Path(sys.argv[1]))
-stack.cloud.die = {sys.argv[2]}
+_, folder, at, moment = sys.argv  # before the program gets its own
+stack = Stack(Path(folder))
+if moment == "after":
+    stack.cloud.die = {at}
+else:
+    stack.cloud.before = lambda what: what == at and os._exit(9)
 stack.up()
 """
 
 
-def killed(folder: Path, program: str, at: str) -> Stack:
-    """A stack whose run of the program was killed right after the cloud had done the call `at`."""
+def killed(folder: Path, program: str, at: str, moment: str = "after") -> Stack:
+    """A stack whose run of the program was killed right before or after the cloud had done the call `at`."""
     Stack(folder).write(program)
-    run = subprocess.run([sys.executable, "-c", KILLED, str(folder), at], cwd=ROOT, timeout=60, capture_output=True)
+    run = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder), at, moment], cwd=ROOT, timeout=60, capture_output=True
+    )
     assert run.returncode == 9, run.stderr.decode()
     return Stack(folder)
 
@@ -82,6 +89,14 @@ def test_in_a_replacement_s_create(tmp_path: Path) -> None:
     stack = killed(tmp_path, PROGRAM.replace("pin=1", "pin=2"), "create a")
     assert good(stack.up()) == ["update b", "delete a replaced"]
     assert sorted(stack.cloud.things) == ["a-4", "b-2", "c-3"]
+
+
+def test_before_a_replacement_s_create_the_old_one_is_not_taken_for_the_new(tmp_path: Path) -> None:
+    good(Stack(tmp_path).up(PROGRAM))
+    stack = killed(tmp_path, PROGRAM.replace("pin=1", "pin=2"), "create a", "before")
+    assert good(stack.up()) == ["replace a", "update b", "delete a replaced"]
+    assert sorted(stack.cloud.things) == ["a-4", "b-2", "c-3"]
+    assert stack.cloud.things["a-4"]["pin"] == 2
 
 
 def test_in_an_update_it_is_done_again_even_if_the_program_is_back(tmp_path: Path) -> None:

@@ -41,56 +41,56 @@ things = st.builds(
     st.sampled_from(["value", "pin"]),
     st.booleans(),
 )
+programs = st.fixed_dictionaries({name: st.none() | things for name in NAMES})
 
 
 class Edits(RuleBasedStateMachine):
-    @initialize()
-    def start(self) -> None:
+    @initialize(things=programs)
+    def start(self, things: dict[str, Wanted | None]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="edits-"))
-        self.stack = Stack(self.folder)
-        self.stack.cloud.before = self.check_order
-        self.wanted: dict[str, Wanted] = {}
-        self.before: dict[str, Wanted] = {}  # as of the last `up` that went well
-        self.killed = False
+        self.killed = False  # and not yet looked into
+        self.open()
+        self.edit(things)
+        self.up()
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
             self.up()
             shutil.rmtree(self.folder)
 
-    @rule(things=st.dictionaries(st.sampled_from(NAMES), st.none() | things, min_size=1, max_size=3))
-    def edit(self, things: dict[str, Wanted | None]) -> None:
-        self.wanted = {name: thing for name, thing in {**self.wanted, **things}.items() if thing}
+    @rule(things=programs)
+    def edit_and_up(self, things: dict[str, Wanted | None]) -> None:
+        self.edit(things)
+        self.up()
 
-    @rule()
-    def take_back(self) -> None:
-        self.wanted = self.before
-
-    @rule(nth=st.integers(0, 4))
-    def up_with_a_refusal(self, nth: int) -> None:
-        """The nth call is refused: an update when it is half done, others before."""
-        cloud, calls = self.stack.cloud, 0
+    @rule(things=programs, nth=st.integers(1, 3), back=st.booleans())
+    def up_with_a_refusal(self, things: dict[str, Wanted | None], nth: int, back: bool) -> None:
+        """The nth call is refused: an update when it is half done, others before. Perhaps the edit is taken back."""
+        before, calls = self.wanted, 0
+        self.edit(things)
 
         def refuse(what: str, *, done: bool) -> None:
             nonlocal calls
             calls += done == what.startswith("update")
-            if calls == nth + 1:
+            if calls == nth and done == what.startswith("update"):
                 raise ApiError("not now")
 
-        cloud.before = lambda what: refuse(what, done=False)
-        cloud.after = lambda what: refuse(what, done=True)
-        self.learn(self.stack.up(self.program()))
-        cloud.before, cloud.after = self.check_order, lambda what: None
+        self.stack.cloud.before = lambda what: refuse(what, done=False)
+        self.stack.cloud.after = lambda what: refuse(what, done=True)
+        self.looked_into(self.stack.up(self.program()))
+        self.open()
+        self.wanted = before if back else self.wanted
 
-    @rule(nth=st.integers(0, 4), done=st.booleans())
-    def up_with_a_kill(self, nth: int, done: bool) -> None:
-        """Killed in the nth call, before or after the cloud did what it was asked."""
-        calls, left = 0, ""
+    @rule(things=programs, nth=st.integers(1, 3), done=st.booleans(), back=st.booleans())
+    def up_with_a_kill(self, things: dict[str, Wanted | None], nth: int, done: bool, back: bool) -> None:
+        """Killed in the nth call, before or after the cloud did what it was asked. Perhaps the edit is taken back."""
+        before, calls, left = self.wanted, 0, ""
+        self.edit(things)
 
         def die(what: str) -> None:
             nonlocal calls, left
             calls += 1
-            if not left and calls > nth:
+            if not left and calls == nth:
                 left = self.stack.state_text()
             if left:
                 raise Killed
@@ -99,14 +99,13 @@ class Edits(RuleBasedStateMachine):
             self.stack.cloud.after = die
         else:
             self.stack.cloud.before = die
-        self.learn(self.stack.up(self.program()))
+        self.looked_into(self.stack.up(self.program()))
         if left:
             (self.stack.home / "state.json").write_text(left)
             self.killed = True
-        self.stack = Stack(self.folder)
-        self.stack.cloud.before = self.check_order
+        self.open()
+        self.wanted = before if back else self.wanted
 
-    @rule()
     def up(self) -> None:
         preview = self.stack.preview(self.program())
         result = self.stack.up(self.program())
@@ -124,7 +123,7 @@ class Edits(RuleBasedStateMachine):
             # where an update is enough, but nothing that it did not foresee may be made or deleted.
             foreseen = {(step.op, step.urn, step.replaced) for step in preview.steps}
             assert {(s.op, s.urn, s.replaced) for s in result.steps if s.op not in ("same", "update")} <= foreseen
-        self.learn(result)
+        self.looked_into(result)
         assert self.stack.up().counts.keys() == {"same"}
 
     @rule()
@@ -132,7 +131,6 @@ class Edits(RuleBasedStateMachine):
         assert self.stack.engine.destroy().errors == ()
         assert self.stack.cloud.things == {}
         self.killed = False
-        self.before = {}
 
     @invariant()
     def nothing_is_unknown_to_the_state(self) -> None:
@@ -140,10 +138,16 @@ class Edits(RuleBasedStateMachine):
             known = [record["id"] for record in self.stack.engine.state() if record["custom"]]
             assert sorted(self.stack.cloud.things) == sorted(known)
 
-    def learn(self, result: Result) -> None:
-        if result.ok:
-            self.killed = False
-            self.before = self.wanted
+    def open(self) -> None:
+        """As a new process would."""
+        self.stack = Stack(self.folder)
+        self.stack.cloud.before = self.check_order
+
+    def edit(self, things: dict[str, Wanted | None]) -> None:
+        self.wanted = {name: thing for name, thing in things.items() if thing}
+
+    def looked_into(self, result: Result) -> None:
+        self.killed = self.killed and not result.ok
 
     def check_order(self, what: str) -> None:
         """Nothing is deleted on which something hangs that would have to be replaced with it."""
@@ -171,8 +175,8 @@ class Edits(RuleBasedStateMachine):
 
 TestEdits = Edits.TestCase
 TestEdits.settings = settings(
-    max_examples=40,
-    stateful_step_count=10,
+    max_examples=30,
+    stateful_step_count=6,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
