@@ -16,6 +16,8 @@ SETS = {
     "hello": ("examples/hello, 7 packages", PROJECT / "examples/hello/requirements.txt"),
     "bigger": ("67 packages", PROJECT / "bench/bigger/requirements.txt"),
 }
+LIMIT = 2400
+"""Seconds for all rounds of one set."""
 APT = "apt-get -qq update && apt-get -qq --no-install-recommends install python3-venv"
 
 
@@ -30,9 +32,8 @@ def measure(rounds: int) -> list[Comparison]:
         given = json.dumps({"requirements": requirements.read_text(), "rounds": rounds})
         script = Path(__file__).with_name("guest_install.py").read_text()
         argv = ["python3", "-c", script]
-        seen = json.loads(
-            _checked(machine.execute(world, id, argv, input=given, timeout=900, **options)).splitlines()[-1]
-        )
+        said = _checked(machine.execute(world, id, argv, input=given, timeout=LIMIT, **options))
+        seen = json.loads(said.splitlines()[-1])
         comparisons += [
             Comparison(
                 id=f"install-{name}-{kind}",

@@ -69,9 +69,9 @@ def main(argv: list[str]) -> int:
         print(f"{name} (load {load:.1f}) …", file=sys.stderr, flush=True)
         measured = {**PARTS[name](arguments.rounds), "when": _now(), "load": round(load, 1), "machine": _machine()}
         results[name] = {**measured, "commit": _commit()}
-        # After each part: an interrupted run keeps what it has.
+        # After each part: an interrupted run keeps what it has, and its page.
         report.RESULTS.write_text(json.dumps(_rounded(results), indent=1) + "\n")
-    report.main()
+        report.main()
     print(report.terminal(json.loads(report.RESULTS.read_text())))
     return 0
 
