@@ -66,7 +66,7 @@ class Rehearsal:
         return authorities.public_file(self.world)
 
     def require(self) -> None:
-        """Bring back what a reboot of this machine took down; raises NotUp when the stack was never brought up."""
+        """Raises NotUp when the stack was never brought up. After a reboot of this machine `up` brings it back."""
         if not (self.exists and self.engine.outputs()):
             raise NotUp(f"stack {self.stack.stack} is not up; run `./rehearse up --stack {self.stack.stack}` first")
 
