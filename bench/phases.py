@@ -14,7 +14,7 @@ PHASES = (
     ("keys, firewall, machine switched on", "site-host"),
     ("the machine boots, cloud-init begins", "apt begins"),
     ("apt: lists, downloads", "apt unpacks"),
-    ("apt: packages", "uv begins"),
+    ("apt: packages; pip starts", "uv begins"),
     ("uv", "uv is there"),
     ("end of cloud-init", "cloud-init ends"),
     ("seen to be ready", "site-bootstrap-ready"),

@@ -53,7 +53,7 @@ def test_phases_follow_one_another_and_none_is_counted_twice() -> None:
     rows = {row["phase"]: row["seconds"] for row in phases.table([run])}
     assert sum(rows.values()) == 31.0
     assert rows["keys, firewall, machine switched on"] == 1.0
-    assert rows["apt: packages"] == 14.0
+    assert rows["apt: packages; pip starts"] == 14.0
 
 
 def test_a_chart_is_well_formed_whatever_its_labels() -> None:
