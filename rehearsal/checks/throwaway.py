@@ -115,10 +115,10 @@ class Throwaway:
         expect(process.returncode == 0, f"{what} failed: {(err.strip() or out.strip())[-400:]}")
 
     def machine_id(self) -> str | None:
-        """The machine, once there is one that runs."""
-        store = self.world.store
-        running = [id for id in store.items(machine.COLLECTION) if machine.init_pid(self.world, id)]
-        return running[0] if running else None
+        """The machine, once the cloud has made it and it runs: a cut before that fails the making, not the boot."""
+        made = self.world.store.items(machine.COLLECTION).items()
+        running = (id for id, it in made if it["state"] == "present" and machine.init_pid(self.world, id))
+        return next(running, None)
 
     def await_moment(self, moment: Moment) -> float:
         """Seconds that it took to get there. Raises Failed when `up` ends before."""
