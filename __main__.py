@@ -20,8 +20,8 @@ from components.host import HostArgs, Opening
 from components.lookup import LookupFailed, asking
 from components.sdk import AwsProvider, GetZoneFilterArgs, get_ip_ranges, get_zone
 from components.site import AppArgs, Site, SiteArgs
-from fields import CURRENT
 from provisioning import app, host, origin, ranges
+from settings.fields import CURRENT
 
 PROJECT = Path(__file__).resolve().parent
 _SECTIONS = tuple(declared.Settings.model_fields)

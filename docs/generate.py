@@ -1,4 +1,4 @@
-"""Writes docs/settings.md and schema/settings.schema.json from the models in settings.py: `python -m docs.generate`."""
+"""Writes docs/settings.md and schema/settings.schema.json from the models in settings/: `python -m docs.generate`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ config:
 INTRODUCTION = f"""\
 # Settings
 
-<!-- Generated from settings.py by `python -m docs.generate`. -->
+<!-- Generated from settings/ by `python -m docs.generate`. -->
 
 What a stack file, `Pulumi.<stack>.yaml`, may say. This is a whole one:
 

@@ -13,8 +13,8 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-import fields
-from fields import Refused
+from settings import fields
+from settings.fields import Refused
 
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()) | st.binary()
 KINDS: list[Callable[[object], object]] = [

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-from fields import Refused, environment_name, environment_text, plain
-from problems import SettingsError
+from settings.fields import Refused, environment_name, environment_text, plain
+from settings.problems import SettingsError
 
 _SET = "pulumi config set --secret --path"
 _SHORTEST = 32

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fields import plain, shown
+from settings.fields import plain, shown
 
 
 class SettingsError(ValueError):

@@ -1,0 +1,44 @@
+"""Cloudflare's side."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo
+from pydantic import field_validator as validates
+
+from settings.fields import Folder, Refused
+from settings.section import Section
+
+
+class Edge(Section):
+    """Cloudflare's side."""
+
+    manage_zone_settings: bool = Field(
+        default=True,
+        description="Whether this stack owns the zone's TLS settings. They hold for the whole zone: let one of its "
+        "stacks own them, and write false in the others. Destroy leaves them as they are.",
+    )
+    client_ca: Folder | None = Field(
+        default=None,
+        validate_default=True,
+        description="A PEM file with the CA of the client certificate that Cloudflare shows to origins of this zone: "
+        "what the stack that owns the zone's settings exports as `client_ca`. The others need it, for a zone has one "
+        "client certificate. Without it this stack makes one and gives it to the zone.",
+    )
+    minimum_tls: Literal["1.2", "1.3"] = Field(
+        default="1.2", description="The oldest TLS that visitors may use. In quotes."
+    )
+    certificate_days: Literal[7, 30, 90, 365, 730, 1095, 5475] = Field(
+        default=5475, description="How long the origin certificate lasts. It is renewed by `up` only."
+    )
+
+    @validates("client_ca")
+    @classmethod
+    def _given_to_who_does_not_own(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("manage_zone_settings") is False:
+            raise Refused(
+                "is missing: the stack that owns the zone's settings owns its client certificate too",
+                do="run `pulumi stack output client_ca` there and write the file's path",
+            )
+        return value
