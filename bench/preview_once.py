@@ -11,7 +11,7 @@ import time
 
 ENGINE = ("rehearsal.rehearsal", "rehearsal.providers.command", "rehearsal.providers.tls")
 SDKS = ("pulumi", "pulumi_command.remote", "pulumi_tls", "pulumi_random", "components.sdk")
-PROGRAM = ("settings", "components.site", "provisioning.app", "provisioning.host", "provisioning.origin")
+PROGRAM = ("wiring",)
 
 
 def main(started: float) -> dict[str, float]:

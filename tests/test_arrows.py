@@ -1,4 +1,4 @@
-"""The direction of the imports: program → components → provisioning; the rehearsal stands outside."""
+"""The direction of imports: program → wiring → settings, components → provisioning; the rehearsal stands outside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = {"components", "provisioning", "rehearsal", "tests", "settings"}
+OURS = {"wiring", "components", "provisioning", "rehearsal", "tests", "settings"}
 
 ALLOWED = {
     "components": {"components", "provisioning"},
@@ -47,16 +47,20 @@ def test_settings_know_nothing_of_pulumi() -> None:
         assert not {name for name in imported(module) if name.startswith("pulumi")}, module.relative_to(ROOT)
 
 
+def test_the_program_leaves_the_wiring_to_its_module() -> None:
+    assert imported(ROOT / "__main__.py") & OURS <= {"wiring", "settings"}
+    assert imported(ROOT / "wiring.py") & OURS <= {"components", "provisioning", "settings"}
+
+
 def test_only_the_program_reads_configuration_and_exports() -> None:
-    for package in ("components", "provisioning"):
-        for module in (ROOT / package).rglob("*.py"):
-            text = module.read_text()
-            assert "pulumi.Config" not in text, module.relative_to(ROOT)
-            assert "pulumi.export" not in text, module.relative_to(ROOT)
+    for module in [*(ROOT / "components").rglob("*.py"), *(ROOT / "provisioning").rglob("*.py"), ROOT / "wiring.py"]:
+        text = module.read_text()
+        assert "pulumi.Config" not in text, module.relative_to(ROOT)
+        assert "pulumi.export" not in text, module.relative_to(ROOT)
 
 
 def test_the_program_knows_nothing_of_the_rehearsal() -> None:
-    programs = [ROOT / "__main__.py", *(ROOT / "settings").rglob("*.py")]
+    programs = [ROOT / "__main__.py", ROOT / "wiring.py", *(ROOT / "settings").rglob("*.py")]
     for module in [*programs, *(ROOT / "components").rglob("*.py"), *(ROOT / "provisioning").rglob("*.py")]:
         # The worlds' folder is named among what an app's archive leaves out.
         assert "rehears" not in module.read_text().lower().replace('".rehearsal"', ""), module.relative_to(ROOT)

@@ -1,0 +1,206 @@
+"""From checked settings to one Site: looks up what must be known first, then declares it.
+
+Called by the program (__main__.py) and by the package for other languages (package/), which differ only in where the
+settings and secrets are read from.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_random as random
+from cryptography import x509
+
+import settings as declared
+from components.ec2_host import Ec2HostArgs, place
+from components.host import HostArgs, Opening
+from components.lookup import LookupFailed, asking
+from components.sdk import AwsProvider, GetZoneFilterArgs, get_ip_ranges, get_zone
+from components.site import AppArgs, Site, SiteArgs
+from provisioning import app, host, origin, ranges
+from settings.fields import CURRENT
+
+
+class AddressUnknown(ValueError):
+    """`current` was asked for and nobody could say what it is."""
+
+
+REFUSALS = (
+    declared.SettingsError,
+    app.AppRefused,
+    ranges.RangesRefused,
+    host.UserDataTooLarge,
+    LookupFailed,
+    AddressUnknown,
+)
+"""What the user can mend. The text says all of it, one problem a line; a traceback would only bury it."""
+
+
+def operator_ranges(settings: declared.Settings) -> tuple[str, ...]:
+    """The ranges that reach SSH, `current` replaced by the address that this program is run from.
+
+    OPERATOR_ADDRESS answers where Cloudflare's own "who am I" page can't be asked.
+    """
+    if CURRENT not in settings.operator.ranges:
+        return settings.operator.ranges
+    seen = os.environ.get("OPERATOR_ADDRESS") or _address_seen_by_cloudflare()
+    network = ipaddress.ip_network(seen)
+    pulumi.log.info(f"operator.ranges: current is {network}")
+    return (*(cidr for cidr in settings.operator.ranges if cidr != CURRENT), str(network))
+
+
+def _address_seen_by_cloudflare() -> str:
+    try:
+        with urllib.request.urlopen("https://www.cloudflare.com/cdn-cgi/trace", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return next(line.removeprefix("ip=") for line in lines if line.startswith("ip="))
+    except (OSError, StopIteration) as error:
+        raise AddressUnknown(
+            f"operator.ranges: {CURRENT} could not be found out ({error}); write the address, or set OPERATOR_ADDRESS"
+        ) from None
+
+
+def cloudflare_ranges() -> ranges.CloudflareRanges:
+    """Cloudflare's published ranges; the committed ones when the lookup fails. An odd answer is an error."""
+    try:
+        answer = get_ip_ranges()
+    except Exception as error:
+        pulumi.log.warn(f"Cloudflare's ranges could not be looked up ({error}); the committed list is used")
+        return ranges.FALLBACK
+    return ranges.checked(answer.ipv4_cidrs, answer.ipv6_cidrs)
+
+
+def openings(edge: ranges.CloudflareRanges, operator: tuple[str, ...]) -> tuple[Opening, ...]:
+    """All that the cloud's firewall lets in."""
+    return (
+        Opening(port=443, ipv4=edge.ipv4, ipv6=edge.ipv6, why="Cloudflare"),
+        Opening(
+            port=22,
+            ipv4=[cidr for cidr in operator if ":" not in cidr],
+            ipv6=[cidr for cidr in operator if ":" in cidr],
+            why="Operator",
+        ),
+    )
+
+
+def host_args(
+    name: str, settings: declared.Settings, allowed: tuple[Opening, ...], opts: pulumi.ResourceOptions
+) -> tuple[HostArgs, str, pulumi.ProviderResource | None]:
+    """The host's arguments, its bootstrap's hash, and the provider that only AWS needs (its region is a setting)."""
+    wanted = settings.host
+    user_data = host.user_data(cloud=wanted.cloud)
+    common: dict[str, Any] = {
+        "region": wanted.region,
+        "size": wanted.size,
+        "user_data": user_data,
+        "openings": allowed,
+        "replace_on_bootstrap_change": wanted.on_bootstrap_change == "replace",
+    }
+    digest = host.bootstrap_hash(user_data)
+    if isinstance(wanted, declared.Droplet):
+        return HostArgs(**common), digest, None
+    provider = AwsProvider(f"{name}-aws", region=wanted.region, opts=_formerly("aws", opts))
+    placement = place(
+        architecture=wanted.architecture,
+        vpc_id=wanted.vpc_id,
+        subnet_id=wanted.subnet_id,
+        opts=pulumi.InvokeOptions(provider=provider),
+    )
+    return Ec2HostArgs(**common, placement=placement), digest, provider
+
+
+def client_ca(path: str | None, folder: Path) -> str | None:
+    """The zone's client CA (PEM) when another stack owns it."""
+    if path is None:
+        return None
+    try:
+        text = (folder / path).read_text()
+        x509.load_pem_x509_certificate(text.encode())
+    except (OSError, ValueError) as error:
+        raise declared.SettingsError(
+            [f'edge.client_ca: "{path}" is not a PEM certificate ({error}); do: write the path of one']
+        ) from None
+    return text
+
+
+def environment(
+    name: str, settings: declared.Settings, secrets: Mapping[str, pulumi.Input[str]], opts: pulumi.ResourceOptions
+) -> dict[str, pulumi.Input[str]]:
+    """The app's environment. SECRET_KEY is made here, 64 characters, when there is none."""
+    values = {**settings.app.environment, **secrets}
+    if "SECRET_KEY" not in values:
+        key = random.RandomPassword(f"{name}-secret-key", length=64, special=False, opts=_formerly("secret-key", opts))
+        values["SECRET_KEY"] = key.result
+    return values
+
+
+def _formerly(name: str, opts: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+    """Options for what stacks made before the package have under a name that only one site can have."""
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=[pulumi.Alias(name=name)]))
+
+
+def site(
+    name: str,
+    settings: declared.Settings,
+    secrets: Mapping[str, pulumi.Input[str]],
+    *,
+    folder: Path,
+    opts: pulumi.ResourceOptions | None = None,
+) -> Site:
+    """Declare the site. Relative paths in the settings lead from `folder`, where the app's archives are kept too.
+
+    `secrets` are the app's, checked, by name. Raises one of REFUSALS before anything is made.
+    """
+    opts = opts or pulumi.ResourceOptions()
+    for line in declared.notices(settings):
+        pulumi.log.info(line)
+    source = folder / settings.app.source
+    app.inspect(source, settings.app.entrypoint)
+    archive = app.archive(source, folder / ".releases", exclude=settings.app.exclude)
+    edge_ranges = cloudflare_ranges()
+    with asking("site.zone", f"correct {settings.site.zone}, or let CLOUDFLARE_API_TOKEN read that zone"):
+        zone = get_zone(filter=GetZoneFilterArgs(name=settings.site.zone, match="all"))
+    host_settings, bootstrap_hash, provider = host_args(
+        name, settings, openings(edge_ranges, operator_ranges(settings)), opts
+    )
+    return Site(
+        name,
+        SiteArgs(
+            hostname=settings.site.hostname,
+            redirects=settings.site.redirects,
+            zone_id=zone.zone_id,
+            host=host_settings,
+            bootstrap_hash=bootstrap_hash,
+            files=origin.configuration(
+                hostname=settings.site.hostname,
+                redirects=settings.site.redirects,
+                ranges=edge_ranges,
+                proxy=origin.ProxyOptions(
+                    max_body=settings.proxy.max_body,
+                    header_timeout=settings.proxy.timeouts.header,
+                    body_timeout=settings.proxy.timeouts.body,
+                    response_timeout=settings.proxy.timeouts.response,
+                    idle_timeout=settings.proxy.timeouts.idle,
+                    health_path=settings.app.health.path,
+                ),
+            ),
+            authorized_keys=settings.operator.ssh_keys,
+            app=AppArgs(
+                archive=archive.path,
+                source=archive.source,
+                manifest=app.manifest(archive, settings.app, settings.site.hostname),
+                environment=environment(name, settings, secrets, opts),
+            ),
+            certificate_days=settings.edge.certificate_days,
+            minimum_tls=settings.edge.minimum_tls,
+            manage_zone_settings=settings.edge.manage_zone_settings,
+            client_ca=client_ca(settings.edge.client_ca, folder),
+        ),
+        pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider] if provider else None)),
+    )
