@@ -161,7 +161,7 @@ def site(
     for line in declared.notices(settings):
         pulumi.log.info(line)
     source = folder / settings.app.source
-    app.inspect(source, settings.app.entrypoint)
+    app.inspect(source, settings.app.entrypoint, page=settings.app.maintenance_page)
     archive = app.archive(source, folder / ".releases", exclude=settings.app.exclude)
     edge_ranges = cloudflare_ranges()
     with asking("site.zone", f"correct {settings.site.zone}, or let CLOUDFLARE_API_TOKEN read that zone"):

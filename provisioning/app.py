@@ -153,14 +153,16 @@ def _no_folder(folder: Path) -> AppRefused:
 # ---- looking it over ----
 
 
-def inspect(folder: Path, entrypoint: str, *, server: str = "waitress") -> None:
-    """What can be known without running the app: it says what to install, and `entrypoint` is there.
+def inspect(folder: Path, entrypoint: str, *, server: str = "waitress", page: str | None = None) -> None:
+    """What can be known without running the app: it says what to install, and `entrypoint` and `page` are there.
 
     Raises AppRefused. Nothing is imported, so names that come from `import *` or `__getattr__` are believed.
     """
     if not folder.is_dir():
         raise _no_folder(folder)
     _check_requirements(folder, servers.KINDS[server])
+    if page and not (folder / page).is_file():
+        raise AppRefused("app.maintenance_page", f'"{page}" is not a file in "{folder}"')
     module, _, name = entrypoint.partition(":")
     file = _module_file(folder, module)
     if file is None:
@@ -353,6 +355,8 @@ class AppSettings(Protocol):
     def keep(self) -> int: ...
     @property
     def drain(self) -> int: ...
+    @property
+    def maintenance_page(self) -> str | None: ...
 
 
 def manifest(packed: AppArchive, app: AppSettings, hostname: str) -> Mapping[str, Any]:
@@ -371,4 +375,5 @@ def manifest(packed: AppArchive, app: AppSettings, hostname: str) -> Mapping[str
         "release_timeout": app.release_timeout,
         "keep": app.keep,
         "drain": app.drain,
+        "maintenance_page": app.maintenance_page,
     }

@@ -8,7 +8,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, PlainSerializer
 
-from settings.fields import Command, Entrypoint, EnvironmentName, EnvironmentValue, Folder, Listed, Pattern, UrlPath
+from settings.fields import (
+    AppFile,
+    Command,
+    Entrypoint,
+    EnvironmentName,
+    EnvironmentValue,
+    Folder,
+    Listed,
+    Pattern,
+    UrlPath,
+)
 from settings.section import Seconds, Section
 from settings.server import Waitress
 
@@ -44,6 +54,10 @@ class App(Section):
         default=5, ge=2, le=50, description="Releases that are kept for a rollback, the live one included."
     )
     drain: int = Seconds(0, 600, 30, "How long the old release may finish its requests.")
+    maintenance_page: AppFile | None = Field(
+        default=None,
+        description="An HTML file of the app, shown with 503 after `release maintenance on`; else a plain page.",
+    )
     exclude: Listed[Pattern] = Field(
         default=(),
         description="Globs of files that stay at home, beside .git, .venv, __pycache__ and .env files.",

@@ -407,6 +407,21 @@ def folder(value: object) -> str:
 Folder = Annotated[str, BeforeValidator(folder), WithJsonSchema({"type": "string", "title": "folder", "minLength": 1})]
 
 
+def app_file(value: object) -> str:
+    """A file's path inside the app's folder. Whether it is there is looked at later. Raises Refused."""
+    text = _text(value)
+    if text.startswith(("/", "~")) or ".." in text.split("/") or text.endswith("/"):
+        raise Refused(
+            f"{shown(value)} is not a file inside the app's folder", allowed="a path from there, like pages/back.html"
+        )
+    return text.removeprefix("./")
+
+
+AppFile = Annotated[
+    str, BeforeValidator(app_file), WithJsonSchema({"type": "string", "title": "file", "pattern": "^[^/~]"})
+]
+
+
 def pattern(value: object) -> str:
     """A glob of paths inside the app's folder. Raises Refused."""
     text = _text(value)

@@ -257,6 +257,13 @@ def test_what_does_not(tmp_path: Path, files: dict[str, str], problem: str) -> N
     assert str(refused.value).startswith("app.source: ")
 
 
+def test_a_maintenance_page_that_is_not_there(folder: Path) -> None:
+    (folder / "back.html").write_text("back")
+    app.inspect(folder, "app:app", page="back.html")
+    with pytest.raises(AppRefused, match=r'app\.maintenance_page: "backs\.html" is not a file in '):
+        app.inspect(folder, "app:app", page="backs.html")
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(AppRefused, match=r'app\.source: ".*/nowhere" does not exist; allowed: the app\'s folder'):
         app.inspect(tmp_path / "nowhere", "app:app")

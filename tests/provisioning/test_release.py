@@ -44,6 +44,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(tool, name.upper(), tmp_path / name)
     monkeypatch.setattr(tool, "ROOT", tmp_path)
     monkeypatch.setattr(tool, "CURRENT", tmp_path / "current.sock")
+    monkeypatch.setattr(tool, "FOLDER", tmp_path / "current")
+    monkeypatch.setattr(tool, "FOLDER_BEFORE", tmp_path / "previous")
+    monkeypatch.setattr(tool, "MAINTENANCE", tmp_path / "maintenance.html")
     monkeypatch.setattr(tool, "as_builder", contextlib.nullcontext)
     monkeypatch.setattr(tool, "run", lambda *argv, check=True: pytest.fail(f"ran {argv}"))
     return tmp_path
@@ -84,6 +87,83 @@ def test_numbers_never_come_again(root: Path) -> None:
     assert tool.next_id("a" * 12) == f"0002-{'a' * 12}"
     release(root, f"0007-{'a' * 12}")
     assert tool.next_id("b" * 12) == f"0008-{'b' * 12}"
+
+
+# ---- the switch ----
+
+
+def links(root: Path) -> tuple[str, str | None]:
+    before = root / "previous"
+    return (root / "current").readlink().name, before.readlink().name if before.is_symlink() else None
+
+
+def test_the_folders_of_static_files_follow_the_switch(root: Path) -> None:
+    first, second = (release(root, f"000{n}-{SHA[:12]}", sha256=str(n)) for n in (1, 2))
+    tool.switch(first)
+    assert links(root) == (first, None)
+    tool.switch(second)
+    assert links(root) == (second, first)
+    again = release(root, f"0003-{SHA[:12]}", sha256="2")
+    tool.switch(again)
+    assert links(root) == (again, first), "the same code once more: pages of the first may still be open"
+    tool.switch(first)
+    assert links(root) == (first, again)
+    assert not list(root.glob(".*.new"))
+
+
+@pytest.mark.parametrize("cut", ["current", "current.sock"])
+def test_a_switch_that_was_cut_is_told_by_the_socket_alone(
+    root: Path, cut: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (release(root, f"000{n}-{SHA[:12]}", sha256=str(n), served_at=n) for n in (1, 2, 3))
+    tool.switch(first)
+    tool.switch(second)
+    tool.remember(third, state="new")
+    real = tool.move
+
+    def dark(new: Path, path: Path) -> None:
+        if path.name == cut:
+            raise SystemExit
+        real(new, path)
+
+    monkeypatch.setattr(tool, "move", dark)
+    with pytest.raises(SystemExit):
+        tool.switch(third)
+    monkeypatch.setattr(tool, "move", real)
+    monkeypatch.setattr(tool, "run", lambda *argv, check=True: subprocess.CompletedProcess(argv, 0, "", ""))
+    for id in (first, second):
+        (root / "releases" / id / "venv").symlink_to(root / "venvs/x")
+    tool.sweep()
+    assert tool.live() == second
+    assert links(root) == (second, first)
+    assert not list(root.glob(".*.new"))
+
+
+# ---- maintenance ----
+
+
+def test_the_maintenance_page_is_the_app_s_own_or_a_plain_one(root: Path) -> None:
+    tool.maintenance("on", None)
+    assert "Back soon" in (root / "maintenance.html").read_text()
+    id = release(root, f"0001-{SHA[:12]}", live=True, maintenance_page="pages/back.html")
+    (root / "releases" / id / "src/pages").mkdir(parents=True)
+    (root / "releases" / id / "src/pages/back.html").write_text("mine")
+    tool.maintenance("on", None)
+    assert (root / "maintenance.html").read_text() == "mine"
+    assert oct((root / "maintenance.html").stat().st_mode)[-3:] == "644"
+    tool.maintenance("off", None)
+    tool.maintenance("off", None)
+    assert not (root / "maintenance.html").exists()
+
+
+def test_a_maintenance_page_that_leads_out_is_not_shown_to_the_world(root: Path) -> None:
+    id = release(root, f"0001-{SHA[:12]}", live=True, maintenance_page="back.html")
+    (root / "releases" / id / "src").mkdir()
+    (root / "key").write_text("the host's")
+    (root / "releases" / id / "src/back.html").symlink_to(root / "key")
+    with pytest.raises(tool.Refused, match=r"maintenance_page: back\.html is not a file of"):
+        tool.maintenance("on", None)
+    assert not (root / "maintenance.html").exists()
 
 
 # ---- the environment ----

@@ -63,6 +63,9 @@ def assert_tidy(host: ReleasedHost) -> None:
     venvs = {(folder / "releases" / name / "venv").readlink().name for name in names}
     assert {path.name for path in (folder / "venvs").iterdir()} == venvs
     assert not list(folder.glob(".*.new"))
+    assert (folder / "current").readlink().name == found["live"]
+    before = folder / "previous"
+    assert not before.is_symlink() or before.readlink().name in names - {found["live"]}
     assert (
         not host.run("systemctl", "list-units", "--plain", "--no-legend", "release-*-*")
         .stdout.replace("release-converge.service", "")

@@ -62,6 +62,7 @@ def test_a_commented_setting_is_the_default(path: Path) -> None:
         "app.environment",
         "app.release_command",
         "app.exclude",
+        "app.maintenance_page",
         "edge.client_ca",
         "host.vpc_id",
         "host.subnet_id",

@@ -198,6 +198,12 @@ REFUSED: list[tuple[str, object, str]] = [
         ["../other"],
         'app.exclude[0]: "../other" is not a pattern inside the app\'s folder; allowed: globs like *.sqlite or data/*',
     ),
+    (
+        "app.maintenance_page",
+        "/srv/back.html",
+        'app.maintenance_page: "/srv/back.html" is not a file inside the app\'s folder; allowed: a path from there, '
+        "like pages/back.html",
+    ),
     # ---- proxy and edge ----
     ("proxy.max_body", "10", 'proxy.max_body: "10" is not a size; allowed: 1KB to 5GB, like 10MB or 16MiB'),
     ("proxy.max_body", "9GB", 'proxy.max_body: "9GB" is out of range; allowed: 1KB to 5GB, like 10MB or 16MiB'),
