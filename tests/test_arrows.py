@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = {"wiring", "components", "provisioning", "rehearsal", "tests", "settings"}
+OURS = {"wiring", "policy", "components", "provisioning", "rehearsal", "tests", "settings"}
 
 ALLOWED = {
     "components": {"components", "provisioning"},
     "provisioning": {"provisioning"},
     "settings": {"settings"},
     "rehearsal": {"rehearsal", "provisioning"},
+    "policy": {"policy", "settings", "provisioning"},
 }
 
 

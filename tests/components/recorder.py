@@ -62,11 +62,16 @@ class Recorder(pulumi.runtime.Mocks):
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         custom = bool(args.custom)
-        self.resources.append(Registered(args.typ, args.name, dict(args.inputs), custom))
-        return f"{args.name}-id", {**args.inputs, **_COMPUTED.get(args.typ, {})}
+        made = Registered(args.typ, args.name, dict(args.inputs), custom)
+        self.resources.append(made)
+        return f"{args.name}-id", self.state(made)
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         return {**_CALLS[args.token], **self.answers.get(args.token, {})}, []
+
+    def state(self, resource: Registered) -> dict[str, Any]:
+        """A resource's inputs, and what its cloud answered."""
+        return {**resource.inputs, **_COMPUTED.get(resource.type, {})}
 
     def of(self, type_: str) -> list[Registered]:
         """All resources of one type, in order."""
