@@ -6,13 +6,12 @@ Cold: neither has anything but the index. Warm: each has its own cache from the 
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import shutil
 import subprocess
 import sys
 import time
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +45,8 @@ def main(requirements: str, rounds: int) -> dict[str, list[list[float]]]:
 
 
 def _release_tool() -> Any:
-    loader = SourceFileLoader("release", "/usr/local/sbin/release")
-    spec = importlib.util.spec_from_loader("release", loader)
-    assert spec
-    tool: Any = importlib.util.module_from_spec(spec)
-    loader.exec_module(tool)
+    sys.path.insert(0, "/usr/local/lib/origin")
+    tool: Any = importlib.import_module("releasing.build")
     tool.RELEASES, tool.VENVS = ROOT / "releases", ROOT / "venvs"
     tool.say = lambda text: None
     return tool

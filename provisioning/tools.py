@@ -12,9 +12,13 @@ import tarfile
 
 from provisioning.render import FILES
 
+# The release tool's modules.
+_LIBRARY = sorted(path.relative_to(FILES).as_posix() for path in (FILES / "usr/local/lib/origin").rglob("*.py"))
+
 TOOLS = {
     "usr/local/sbin/origin": 0o755,
     "usr/local/sbin/release": 0o755,
+    **dict.fromkeys(_LIBRARY, 0o644),
     "etc/systemd/system/app@.service": 0o644,
     "etc/systemd/system/release-converge.service": 0o644,
 }

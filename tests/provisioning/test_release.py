@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.machinery
-import importlib.util
 import io
 import json
 import shlex
 import subprocess
 import tarfile
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.render import FILES
-
-
-def load() -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader("release", str(FILES / "usr/local/sbin/release"))
-    spec = importlib.util.spec_from_loader("release", loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
-tool = load()
+from releasing import build, cli, host, journal, serving, sources, store
+from releasing import environment as app_environment
 
 SHA = "ab" * 32
+
+
+MODULES = (build, cli, app_environment, host, journal, serving, sources, store)
+
+
+def replaced(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
+    """In every module of the tool that has imported it."""
+    for module in MODULES:
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, value)
 
 
 @pytest.fixture(autouse=True)
@@ -41,14 +37,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """/srv/app, elsewhere, and every command of the host refused."""
     for name in ("releases", "venvs", "incoming"):
         (tmp_path / name).mkdir()
-        monkeypatch.setattr(tool, name.upper(), tmp_path / name)
-    monkeypatch.setattr(tool, "ROOT", tmp_path)
-    monkeypatch.setattr(tool, "CURRENT", tmp_path / "current.sock")
-    monkeypatch.setattr(tool, "FOLDER", tmp_path / "current")
-    monkeypatch.setattr(tool, "FOLDER_BEFORE", tmp_path / "previous")
-    monkeypatch.setattr(tool, "MAINTENANCE", tmp_path / "maintenance.html")
-    monkeypatch.setattr(tool, "as_builder", contextlib.nullcontext)
-    monkeypatch.setattr(tool, "run", lambda *argv, check=True: pytest.fail(f"ran {argv}"))
+    for name in ("ROOT", "RELEASES", "VENVS", "INCOMING", "CURRENT", "FOLDER", "FOLDER_BEFORE", "MAINTENANCE"):
+        replaced(monkeypatch, name, tmp_path / getattr(host, name).relative_to("/srv/app"))
+    replaced(monkeypatch, "as_builder", contextlib.nullcontext)
+    replaced(monkeypatch, "run", lambda *argv, check=True: pytest.fail(f"ran {argv}"))
     return tmp_path
 
 
@@ -64,29 +56,29 @@ def release(root: Path, id: str, *, live: bool = False, **facts: object) -> str:
 
 
 def test_previous_is_what_served_last_and_was_not_rolled_back_from(root: Path) -> None:
-    assert tool.previous() is None
+    assert store.previous() is None
     first = release(root, f"0009-{SHA[:12]}", served_at=30)
     release(root, f"0010-{SHA[:12]}", served_at=20)
     release(root, f"0011-{SHA[:12]}", served_at=40, state="withdrawn")
     release(root, f"0012-{SHA[:12]}", state="new", served_at=None)
     live = release(root, f"10000-{SHA[:12]}", served_at=50, live=True)
-    assert (tool.live(), tool.previous()) == (live, first)
-    assert [id.split("-")[0] for id in tool.releases()] == ["0009", "0010", "0011", "0012", "10000"]
+    assert (store.live(), store.previous()) == (live, first)
+    assert [id.split("-")[0] for id in store.releases()] == ["0009", "0010", "0011", "0012", "10000"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "null"])
 def test_a_release_without_a_whole_release_json_is_none(root: Path, text: str) -> None:
     id = release(root, f"0001-{SHA[:12]}", live=True)
     (root / "releases" / id / "release.json").write_text(text)
-    assert tool.releases() == []
-    assert tool.live() is None
+    assert store.releases() == []
+    assert store.live() is None
 
 
 def test_numbers_never_come_again(root: Path) -> None:
-    assert tool.next_id("a" * 12) == f"0001-{'a' * 12}"
-    assert tool.next_id("a" * 12) == f"0002-{'a' * 12}"
+    assert store.next_id("a" * 12) == f"0001-{'a' * 12}"
+    assert store.next_id("a" * 12) == f"0002-{'a' * 12}"
     release(root, f"0007-{'a' * 12}")
-    assert tool.next_id("b" * 12) == f"0008-{'b' * 12}"
+    assert store.next_id("b" * 12) == f"0008-{'b' * 12}"
 
 
 # ---- the switch ----
@@ -99,14 +91,14 @@ def links(root: Path) -> tuple[str, str | None]:
 
 def test_the_folders_of_static_files_follow_the_switch(root: Path) -> None:
     first, second = (release(root, f"000{n}-{SHA[:12]}", sha256=str(n)) for n in (1, 2))
-    tool.switch(first)
+    serving.switch(first)
     assert links(root) == (first, None)
-    tool.switch(second)
+    serving.switch(second)
     assert links(root) == (second, first)
     again = release(root, f"0003-{SHA[:12]}", sha256="2")
-    tool.switch(again)
+    serving.switch(again)
     assert links(root) == (again, first), "the same code once more: pages of the first may still be open"
-    tool.switch(first)
+    serving.switch(first)
     assert links(root) == (first, again)
     assert not list(root.glob(".*.new"))
 
@@ -116,25 +108,25 @@ def test_a_switch_that_was_cut_is_told_by_the_socket_alone(
     root: Path, cut: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second, third = (release(root, f"000{n}-{SHA[:12]}", sha256=str(n), served_at=n) for n in (1, 2, 3))
-    tool.switch(first)
-    tool.switch(second)
-    tool.remember(third, state="new")
-    real = tool.move
+    serving.switch(first)
+    serving.switch(second)
+    store.remember(third, state="new")
+    real = host.move
 
     def dark(new: Path, path: Path) -> None:
         if path.name == cut:
             raise SystemExit
         real(new, path)
 
-    monkeypatch.setattr(tool, "move", dark)
+    replaced(monkeypatch, "move", dark)
     with pytest.raises(SystemExit):
-        tool.switch(third)
-    monkeypatch.setattr(tool, "move", real)
-    monkeypatch.setattr(tool, "run", lambda *argv, check=True: subprocess.CompletedProcess(argv, 0, "", ""))
+        serving.switch(third)
+    replaced(monkeypatch, "move", real)
+    replaced(monkeypatch, "run", lambda *argv, check=True: subprocess.CompletedProcess(argv, 0, "", ""))
     for id in (first, second):
         (root / "releases" / id / "venv").symlink_to(root / "venvs/x")
-    tool.sweep()
-    assert tool.live() == second
+    serving.sweep()
+    assert store.live() == second
     assert links(root) == (second, first)
     assert not list(root.glob(".*.new"))
 
@@ -143,16 +135,16 @@ def test_a_switch_that_was_cut_is_told_by_the_socket_alone(
 
 
 def test_the_maintenance_page_is_the_app_s_own_or_a_plain_one(root: Path) -> None:
-    tool.maintenance("on", None)
+    cli.maintenance("on", None)
     assert "Back soon" in (root / "maintenance.html").read_text()
     id = release(root, f"0001-{SHA[:12]}", live=True, maintenance_page="pages/back.html")
     (root / "releases" / id / "src/pages").mkdir(parents=True)
     (root / "releases" / id / "src/pages/back.html").write_text("mine")
-    tool.maintenance("on", None)
+    cli.maintenance("on", None)
     assert (root / "maintenance.html").read_text() == "mine"
     assert oct((root / "maintenance.html").stat().st_mode)[-3:] == "644"
-    tool.maintenance("off", None)
-    tool.maintenance("off", None)
+    cli.maintenance("off", None)
+    cli.maintenance("off", None)
     assert not (root / "maintenance.html").exists()
 
 
@@ -161,8 +153,8 @@ def test_a_maintenance_page_that_leads_out_is_not_shown_to_the_world(root: Path)
     (root / "releases" / id / "src").mkdir()
     (root / "key").write_text("the host's")
     (root / "releases" / id / "src/back.html").symlink_to(root / "key")
-    with pytest.raises(tool.Refused, match=r"maintenance_page: back\.html is not a file of"):
-        tool.maintenance("on", None)
+    with pytest.raises(host.Refused, match=r"maintenance_page: back\.html is not a file of"):
+        cli.maintenance("on", None)
     assert not (root / "maintenance.html").exists()
 
 
@@ -174,32 +166,32 @@ environments = st.dictionaries(st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]*\Z"), st.
 
 @given(environments)
 def test_the_environment_is_read_back_as_written(environment: dict[str, str]) -> None:
-    folder = tool.RELEASES / "x"
+    folder = host.RELEASES / "x"
     folder.mkdir(exist_ok=True)
-    (folder / "environment").write_text(tool.environment_file(environment))
-    assert tool.read_environment("x") == environment
+    (folder / "environment").write_text(app_environment.environment_file(environment))
+    assert app_environment.read_environment("x") == environment
 
 
 @pytest.mark.parametrize("value", ["a\0b", "\x1b[0m", "a\rb", "\x7f", "\ud800", "\uffff", "\U0001fffe", "\ufdd0"])
 def test_what_systemd_would_drop_is_refused_and_not_shown(value: str) -> None:
-    with pytest.raises(tool.Refused, match=r"^environment\.TOKEN has '\\"):
-        tool.environment_file({"TOKEN": f"secret{value}"})
+    with pytest.raises(host.Refused, match=r"^environment\.TOKEN has '\\"):
+        app_environment.environment_file({"TOKEN": f"secret{value}"})
 
 
 def test_too_long_a_value_is_refused() -> None:
-    with pytest.raises(tool.Refused, match=r"^environment\.TOKEN has 100001 bytes"):
-        tool.environment_file({"TOKEN": "x" * 100_001})
+    with pytest.raises(host.Refused, match=r"^environment\.TOKEN has 100001 bytes"):
+        app_environment.environment_file({"TOKEN": "x" * 100_001})
 
 
 @pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A=B", "A\n", "Ä"])
 def test_names_that_are_none(name: str) -> None:
-    with pytest.raises(tool.Refused, match="is not a variable's name"):
-        tool.environment_file({name: "x"})
+    with pytest.raises(host.Refused, match="is not a variable's name"):
+        app_environment.environment_file({name: "x"})
 
 
 @given(environments)
 def test_no_shape_of_a_value_is_left_in_a_log(environment: dict[str, str]) -> None:
-    shapes = tool.secrets(environment)
+    shapes = app_environment.secrets(environment)
     assert set(shapes.values()) <= environment.keys()
     assert list(map(len, shapes)) == sorted(map(len, shapes), reverse=True)
     for value in environment.values():
@@ -208,7 +200,7 @@ def test_no_shape_of_a_value_is_left_in_a_log(environment: dict[str, str]) -> No
 
 
 def test_a_password_within_a_url_is_a_secret_too() -> None:
-    shapes = tool.secrets({"DATABASE_URL": "postgresql://me:p%40ss-word@db/x", "ON": "1"})
+    shapes = app_environment.secrets({"DATABASE_URL": "postgresql://me:p%40ss-word@db/x", "ON": "1"})
     assert {"p%40ss-word", "p@ss-word"} <= shapes.keys()
     assert "1" not in shapes, "what is in every line hides nothing"
 
@@ -219,11 +211,11 @@ MANIFEST: dict[str, Any] = {"source": SHA[:12], "sha256": SHA, "run": ["x"]}
 
 
 def manifest(**changes: Any) -> dict[str, Any]:
-    return {**MANIFEST, "archive": str(tool.INCOMING / "x.tar.gz"), **changes}
+    return {**MANIFEST, "archive": str(host.INCOMING / "x.tar.gz"), **changes}
 
 
 def test_a_whole_manifest() -> None:
-    assert tool.checked(manifest())["keep"] == 5
+    assert cli.checked(manifest())["keep"] == 5
 
 
 @pytest.mark.parametrize(
@@ -241,16 +233,16 @@ def test_a_whole_manifest() -> None:
     ],
 )
 def test_a_manifest_that_is_not(changes: dict[str, Any], problem: str) -> None:
-    with pytest.raises(tool.Refused, match=problem):
-        tool.checked(manifest(**changes))
+    with pytest.raises(host.Refused, match=problem):
+        cli.checked(manifest(**changes))
 
 
 def test_the_digest_tells_environments_apart_and_is_keyed(root: Path) -> None:
-    digests = {tool.digest_of(manifest(environment={"A": value})) for value in ("1", "2", "1")}
+    digests = {store.digest_of(manifest(environment={"A": value})) for value in ("1", "2", "1")}
     assert len(digests) == 2
     assert oct((root / "key").stat().st_mode)[-3:] == "600"
     (root / "key").write_text("another host's")
-    assert tool.digest_of(manifest(environment={"A": "1"})) not in digests
+    assert store.digest_of(manifest(environment={"A": "1"})) not in digests
 
 
 # ---- building ----
@@ -262,7 +254,7 @@ def installation(root: Path, files: dict[str, str], *requirements: str) -> tuple
     src.mkdir()
     for name, text in files.items():
         (src / name).write_text(text)
-    return tool.installation(src, list(requirements))
+    return build.installation(src, list(requirements))
 
 
 PROJECT = '[project]\nname = "x"\n'
@@ -291,7 +283,7 @@ def test_what_is_installed_from_what(root: Path, files: dict[str, str], command:
 
 
 def test_nothing_to_install_from(root: Path) -> None:
-    with pytest.raises(tool.Refused, match="what to install"):
+    with pytest.raises(host.Refused, match="what to install"):
         installation(root, {"app.py": "x"})
 
 
@@ -324,7 +316,7 @@ def test_any_requirements_file_makes_a_new_environment(root: Path) -> None:
 
 def test_the_launcher_is_a_shell_script_that_says_the_same(root: Path) -> None:
     argv = ["{venv}/bin/python", "-c", "print('{socket} {braces}')\nprint(\"$HOME\")", "{release}", "{src}/x"]
-    text = tool.launcher("0001-x", argv, {"FLASK_APP": "app:create_app('$x')"})
+    text = build.launcher("0001-x", argv, {"FLASK_APP": "app:create_app('$x')"})
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
     started = shlex.split(text.partition("\nexec ")[2])
     folder = root / "releases/0001-x"
@@ -350,7 +342,7 @@ def packed(*entries: tuple[tarfile.TarInfo, bytes]) -> tuple[Path, str]:
         for entry, data in entries:
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
-    path = tool.INCOMING / "x.tar.gz"
+    path = host.INCOMING / "x.tar.gz"
     path.write_bytes(content.getvalue())
     return path, hashlib.sha256(content.getvalue()).hexdigest()
 
@@ -364,7 +356,7 @@ def entry(name: str, **fields: Any) -> tarfile.TarInfo:
 
 def test_modes_and_times_are_the_host_s(root: Path) -> None:
     path, sha256 = packed((entry("a/x", mode=0o4777), b"x"), (entry("y", mode=0o600), b"y"))
-    tool.unpack(path, sha256, root / "src")
+    sources.unpack(path, sha256, root / "src")
     assert oct((root / "src/a/x").stat().st_mode)[-4:] == "0755"
     assert oct((root / "src/y").stat().st_mode)[-4:] == "0644"
     assert (root / "src/y").stat().st_mtime > 1e9, "an ETag made of time and size must change with the release"
@@ -385,23 +377,23 @@ def test_modes_and_times_are_the_host_s(root: Path) -> None:
 )
 def test_nothing_gets_out(root: Path, bad: tarfile.TarInfo) -> None:
     path, sha256 = packed((bad, b""))
-    with pytest.raises(tool.Refused, match=r"^archive .*x\.tar\.gz: "):
-        tool.unpack(path, sha256, root / "src")
+    with pytest.raises(host.Refused, match=r"^archive .*x\.tar\.gz: "):
+        sources.unpack(path, sha256, root / "src")
     assert not (root / "x").exists()
 
 
 def test_bombs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, sha256 = packed(*((entry(f"f{n}"), b"x" * 100) for n in range(30)))
-    monkeypatch.setattr(tool, "MAX_UNPACKED", 2000)
-    with pytest.raises(tool.Refused, match="files unpacked"):
-        tool.unpack(path, sha256, root / "a")
-    monkeypatch.setattr(tool, "MAX_UNPACKED", 1 << 30)
-    monkeypatch.setattr(tool, "MAX_FILES", 20)
-    with pytest.raises(tool.Refused, match="20 files unpacked"):
-        tool.unpack(path, sha256, root / "b")
+    replaced(monkeypatch, "MAX_UNPACKED", 2000)
+    with pytest.raises(host.Refused, match="files unpacked"):
+        sources.unpack(path, sha256, root / "a")
+    replaced(monkeypatch, "MAX_UNPACKED", 1 << 30)
+    replaced(monkeypatch, "MAX_FILES", 20)
+    with pytest.raises(host.Refused, match="20 files unpacked"):
+        sources.unpack(path, sha256, root / "b")
 
 
 def test_a_link_in_place_of_an_archive_is_not_followed(root: Path) -> None:
     (root / "incoming/x.tar.gz").symlink_to("/etc/passwd")
-    with pytest.raises(tool.Refused, match="upload it again"):
-        tool.unpack(root / "incoming/x.tar.gz", SHA, root / "src")
+    with pytest.raises(host.Refused, match="upload it again"):
+        sources.unpack(root / "incoming/x.tar.gz", SHA, root / "src")

@@ -340,8 +340,8 @@ def test_the_one_who_waits_too_long_is_told_who_is_at_work(host: ReleasedHost, l
         until(lambda: host.status()["at_work"])
         impatient = (
             _LOAD
-            + "tool.WAIT_FOR_LOCK = 1\nsys.argv[1:] = ['restart']\n"
-            + "try: tool.main()\nexcept tool.Refused as refused: print(refused)\n"
+            + "journal.WAIT_FOR_LOCK = 1\nsys.argv[1:] = ['restart']\n"
+            + "try: cli.main()\nexcept host.Refused as refused: print(refused)\n"
         )
         told = host.run("python3", "-c", impatient).stdout
         assert slow.result().returncode == 0
@@ -374,11 +374,16 @@ def test_a_full_disk(host: ReleasedHost, live: str) -> None:
 
 
 _LOAD = """
-import importlib.machinery, importlib.util, os, signal, sys
-loader = importlib.machinery.SourceFileLoader("tool", "/usr/local/sbin/release")
-tool = importlib.util.module_from_spec(importlib.util.spec_from_loader("tool", loader))
-sys.modules["tool"] = tool
-loader.exec_module(tool)
+import os, signal, sys, time
+sys.path.insert(0, "/usr/local/lib/origin")
+sys.dont_write_bytecode = True
+from releasing import build, cli, host, journal, serving, sources, store
+os.umask(0o022)
+def replace(name, wrap):
+    modules = [m for m in (build, cli, host, journal, serving, sources, store) if hasattr(m, name)]
+    function = wrap(getattr(modules[0], name))
+    for module in modules:
+        setattr(module, name, function)
 """
 
 _KILL = (
@@ -397,11 +402,10 @@ def deadly(function):
         return function(*args, **kwargs)
     return call
 for name in ("write", "move", "step", "unpack", "run"):
-    setattr(tool, name, deadly(getattr(tool, name)))
-tool.shutil.rmtree = deadly(shutil.rmtree)
+    replace(name, deadly)
+shutil.rmtree = deadly(shutil.rmtree)
 sys.argv[1:] = sys.argv[2:]
-os.umask(0o022)
-sys.exit(tool.main())
+sys.exit(cli.main())
 """
 )
 
@@ -436,9 +440,9 @@ def test_killed_at_every_step(host: ReleasedHost, live: str, command: str) -> No
 @pytest.mark.parametrize("moment", ["move", "retire"])
 def test_power_cut_around_the_switch(host: ReleasedHost, live: str, moment: str) -> None:
     stop_at = _LOAD + (
-        f"import time\ndef dark(*a):\n"
-        f"    if {moment!r} == 'retire' or a[1] == tool.CURRENT: print('now', flush=True); time.sleep(600)\n"
-        f"    return real(*a)\nreal = tool.{moment}\ntool.{moment} = dark\nsys.argv[1:] = ['deploy']\ntool.main()\n"
+        f"def dark(real):\n    def call(*a):\n"
+        f"        if {moment!r} == 'retire' or a[1] == host.CURRENT: print('now', flush=True); time.sleep(600)\n"
+        f"        return real(*a)\n    return call\nreplace({moment!r}, dark)\nsys.argv[1:] = ['deploy']\ncli.main()\n"
     )
     manifest = host.manifest(code(time.time_ns()))
     with concurrent.futures.ThreadPoolExecutor() as pool:
