@@ -54,7 +54,10 @@ def main() -> None:
     settings = read_settings(config)
     secrets = read_secrets(config, settings.app.environment)
     missing = declared.missing_credentials(
-        settings.host.cloud, os.environ, lambda key: pulumi.Config(key.split(":")[0]).get(key.split(":")[1]) is not None
+        settings.host.cloud,
+        os.environ,
+        lambda key: pulumi.Config(key.split(":")[0]).get(key.split(":")[1]) is not None,
+        restores=settings.edge.at_destroy == "restore",
     )
     if missing:
         raise declared.SettingsError(missing)

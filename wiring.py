@@ -200,6 +200,7 @@ def site(
             certificate_days=settings.edge.certificate_days,
             minimum_tls=settings.edge.minimum_tls,
             manage_zone_settings=settings.edge.manage_zone_settings,
+            at_destroy=settings.edge.at_destroy,
             client_ca=client_ca(settings.edge.client_ca, folder),
         ),
         pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider] if provider else None)),

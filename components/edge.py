@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -10,6 +10,18 @@ import pulumi
 from components.sdk import DnsRecord, ZoneSetting
 
 _AUTOMATIC_TTL = 1
+
+
+def zone_settings(*, minimum_tls: str) -> dict[str, str]:
+    """What the zone's settings must be, in the order of setting them."""
+    return {
+        # Cloudflare's automatic mode would otherwise undo `ssl`.
+        # https://developers.cloudflare.com/ssl/origin-configuration/ssl-modes/
+        "ssl_automatic_mode": "custom",
+        "ssl": "strict",
+        "always_use_https": "on",
+        "min_tls_version": minimum_tls,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +32,14 @@ class EdgeArgs:
     hostnames: Sequence[str]
     ipv4: pulumi.Input[str]
     ipv6: pulumi.Input[str] | None
-    minimum_tls: str = "1.2"
-    manage_zone_settings: bool = True
-    """False in all stacks of a zone but one: the settings hold for the whole zone."""
+    zone_settings: Mapping[str, str]
+    """zone_settings() in one stack of a zone, {} in its others: the settings hold for the whole zone."""
 
 
 class Edge(pulumi.ComponentResource):
     """Records that go live only after what the caller depends on; Full (strict) before the first record.
 
-    The provider leaves zone settings as they are when they are destroyed.
+    The provider leaves zone settings as they are when they are destroyed: `before` remembers what they were.
     """
 
     def __init__(
@@ -37,30 +48,22 @@ class Edge(pulumi.ComponentResource):
         args: EdgeArgs,
         opts: pulumi.ResourceOptions | None = None,
         *,
+        before: pulumi.Resource,
         after: Sequence[pulumi.Resource],
     ) -> None:
         super().__init__("flask-origin:edge:Edge", name, {}, opts)
         settings: list[pulumi.Resource] = []
-        if args.manage_zone_settings:
-            wanted = {
-                # Cloudflare's automatic mode would otherwise undo `ssl`.
-                # https://developers.cloudflare.com/ssl/origin-configuration/ssl-modes/
-                "ssl_automatic_mode": "custom",
-                "ssl": "strict",
-                "always_use_https": "on",
-                "min_tls_version": args.minimum_tls,
-            }
-            for setting, value in wanted.items():
-                settings.append(
-                    ZoneSetting(
-                        f"{name}-{setting.replace('_', '-')}",
-                        zone_id=args.zone_id,
-                        setting_id=setting,
-                        value=value,
-                        # The mode is switched from automatic to custom before it is chosen.
-                        opts=pulumi.ResourceOptions(parent=self, depends_on=settings[:1]),
-                    )
+        for setting, value in args.zone_settings.items():
+            settings.append(
+                ZoneSetting(
+                    f"{name}-{setting.replace('_', '-')}",
+                    zone_id=args.zone_id,
+                    setting_id=setting,
+                    value=value,
+                    # The mode is switched from automatic to custom before it is chosen.
+                    opts=pulumi.ResourceOptions(parent=self, depends_on=[before, *settings[:1]]),
                 )
+            )
         addresses = {"A": args.ipv4} if args.ipv6 is None else {"A": args.ipv4, "AAAA": args.ipv6}
         for hostname in args.hostnames:
             for kind, address in addresses.items():

@@ -27,10 +27,18 @@ class OriginPulls(pulumi.ComponentResource):
     Cloudflare's shared global certificate would prove only "some Cloudflare customer".
     https://developers.cloudflare.com/ssl/origin-configuration/authenticated-origin-pull/set-up/zone-level/
 
-    The origin must demand the certificate only after `enabled`: whoever configures it depends on that.
+    The origin must demand the certificate only after `enabled`: whoever configures it depends on that. The switch is
+    thrown after `before`, which remembers how it stood.
     """
 
-    def __init__(self, name: str, args: OriginPullsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        args: OriginPullsArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        before: pulumi.Resource,
+    ) -> None:
         super().__init__("flask-origin:origin_pulls:OriginPulls", name, {}, opts)
         inside = pulumi.ResourceOptions(parent=self)
         ca_key = tls.PrivateKey(f"{name}-ca-key", algorithm="ECDSA", ecdsa_curve="P256", opts=inside)
@@ -71,7 +79,7 @@ class OriginPulls(pulumi.ComponentResource):
             f"{name}-enabled",
             zone_id=args.zone_id,
             enabled=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[uploaded]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[before, uploaded]),
         )
         self.ca: pulumi.Output[str] = ca.cert_pem
         self.client_certificate: pulumi.Output[str] = client.cert_pem

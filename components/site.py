@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 import pulumi_tls as tls
@@ -13,13 +13,14 @@ import pulumi_tls as tls
 from components.bootstrap import Bootstrap, BootstrapArgs
 from components.droplet_host import DropletHost
 from components.ec2_host import Ec2Host, Ec2HostArgs
-from components.edge import Edge, EdgeArgs
+from components.edge import Edge, EdgeArgs, zone_settings
 from components.host import Host, HostArgs
 from components.origin import Origin, OriginArgs
 from components.origin_certificate import OriginCertificate, OriginCertificateArgs
 from components.origin_pulls import OriginPulls, OriginPullsArgs
 from components.release import Release, ReleaseArgs
 from components.verified_origin import VerifiedOrigin, VerifiedOriginArgs
+from components.zone_before import ZoneBefore, ZoneBeforeArgs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,8 @@ class SiteArgs:
     certificate_days: int = 5475
     minimum_tls: str = "1.2"
     manage_zone_settings: bool = True
+    at_destroy: Literal["keep", "restore"] = "keep"
+    """What destroy does to the zone's settings."""
     client_ca: str | None = None
     """PEM. The CA of the zone's client certificate when another stack made it; None makes and uploads one."""
 
@@ -75,9 +78,25 @@ class Site(pulumi.ComponentResource):
             OriginCertificateArgs(hostnames=hostnames, days=args.certificate_days),
             inside,
         )
+        owned = zone_settings(minimum_tls=args.minimum_tls) if args.manage_zone_settings else {}
+        before = ZoneBefore(
+            f"{name}-zone-before",
+            ZoneBeforeArgs(
+                zone_id=args.zone_id,
+                settings=owned,
+                origin_pulls=args.client_ca is None,
+                at_destroy=args.at_destroy,
+            ),
+            inside,
+        )
         pulls = None
         if args.client_ca is None:
-            pulls = OriginPulls(f"{name}-pulls", OriginPullsArgs(zone_id=args.zone_id, hostname=args.hostname), inside)
+            pulls = OriginPulls(
+                f"{name}-pulls",
+                OriginPullsArgs(zone_id=args.zone_id, hostname=args.hostname),
+                inside,
+                before=before.remembered,
+            )
         self.client_ca: pulumi.Input[str] = pulls.ca if pulls else args.client_ca or ""
         bootstrap = Bootstrap(
             f"{name}-bootstrap",
@@ -133,10 +152,10 @@ class Site(pulumi.ComponentResource):
                 hostnames=hostnames,
                 ipv4=host.ipv4,
                 ipv6=host.ipv6,
-                minimum_tls=args.minimum_tls,
-                manage_zone_settings=args.manage_zone_settings,
+                zone_settings=owned,
             ),
             inside,
+            before=before.remembered,
             after=[verified.proof, release.live],
         )
         self.url = edge.url

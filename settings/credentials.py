@@ -89,14 +89,22 @@ _CLOUDFLARE = (("CLOUDFLARE_API_TOKEN",), "cloudflare:apiToken")
 _DIGITALOCEAN = (("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"), "digitalocean:token")
 
 
-def missing_credentials(cloud: str, environ: Mapping[str, str], has_config: Callable[[str], bool]) -> list[str]:
+def missing_credentials(
+    cloud: str, environ: Mapping[str, str], has_config: Callable[[str], bool], *, restores: bool = False
+) -> list[str]:
     """One plain line for each credential that neither the environment nor the configuration has.
 
-    `has_config("cloudflare:apiToken")` tells whether the stack holds such a key.
+    `has_config("cloudflare:apiToken")` tells whether the stack holds such a key. `restores` is edge.at_destroy: no
+    configuration reaches what then speaks to Cloudflare.
     """
     needed = [_CLOUDFLARE, _DIGITALOCEAN] if cloud == "digitalocean" else [_CLOUDFLARE]
-    return [
+    given = {name for name, value in environ.items() if value.strip()}
+    lines = [
         f"{names[0]}: is missing; do: export {names[0]}, or `pulumi config set --secret {key}`"
         for names, key in needed
-        if not any(environ.get(name, "").strip() for name in names) and not has_config(key)
+        if not given.intersection(names) and not has_config(key)
     ]
+    (token,), key = _CLOUDFLARE
+    if restores and token not in given and has_config(key):
+        lines.append(f"edge.at_destroy: restore reads {token}, which is not exported; do: export it, or write keep")
+    return lines

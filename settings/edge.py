@@ -17,7 +17,13 @@ class Edge(Section):
     manage_zone_settings: bool = Field(
         default=True,
         description="Whether this stack owns the zone's TLS settings. They hold for the whole zone: let one of its "
-        "stacks own them, and write false in the others. Destroy leaves them as they are.",
+        "stacks own them, and write false in the others.",
+    )
+    at_destroy: Literal["keep", "restore"] = Field(
+        default="keep",
+        description="What destroy does to the zone's TLS settings: leaves them, or puts back what they were when this "
+        "stack first owned them (but for those that somebody changed since). An up with another word here changes "
+        "nothing else. Restoring takes CLOUDFLARE_API_TOKEN in the environment.",
     )
     client_ca: Folder | None = Field(
         default=None,
@@ -40,5 +46,15 @@ class Edge(Section):
             raise Refused(
                 "is missing: the stack that owns the zone's settings owns its client certificate too",
                 do="run `pulumi stack output client_ca` there and write the file's path",
+            )
+        return value
+
+    @validates("at_destroy")
+    @classmethod
+    def _restored_by_who_owns(cls, value: str, info: ValidationInfo) -> str:
+        if value == "restore" and info.data.get("manage_zone_settings") is False:
+            raise Refused(
+                "is restore, but this stack does not own the zone's settings",
+                do="write keep, or manage_zone_settings: true",
             )
         return value

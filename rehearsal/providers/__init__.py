@@ -11,7 +11,7 @@ __all__ = ["functions", "resources", "seed_zone"]
 
 def resources(world: World) -> dict[str, Resource]:
     """The handlers by their type token."""
-    from rehearsal.providers import command, random_password, tls
+    from rehearsal.providers import command, local_command, random_password, tls
     from rehearsal.providers.aws import groups, instance
     from rehearsal.providers.aws import keys as aws_keys
     from rehearsal.providers.cloudflare import origin_ca, origin_pulls, records, settings
@@ -34,6 +34,7 @@ def resources(world: World) -> dict[str, Resource]:
         instance.Instance,
         command.Command,
         command.CopyToRemote,
+        local_command.LocalCommand,
         tls.PrivateKey,
         tls.CertRequest,
         tls.SelfSignedCert,

@@ -183,6 +183,7 @@ TOKENS = {
     "flask-origin:release:Release",
     "flask-origin:site:Site",
     "flask-origin:verified_origin:VerifiedOrigin",
+    "flask-origin:zone_before:ZoneBefore",
 }
 
 

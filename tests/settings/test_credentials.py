@@ -127,3 +127,12 @@ DIGITALOCEAN = (
 )
 def test_missing_credentials_are_named(cloud: str, environ: dict[str, str], config: set[str], lines: list[str]) -> None:
     assert missing_credentials(cloud, environ, config.__contains__) == lines
+
+
+def test_what_restores_the_zone_reads_its_token_from_the_environment_alone() -> None:
+    kept = {"cloudflare:apiToken"}
+    assert missing_credentials("aws", {}, kept.__contains__, restores=True) == [
+        "edge.at_destroy: restore reads CLOUDFLARE_API_TOKEN, which is not exported; do: export it, or write keep"
+    ]
+    assert missing_credentials("aws", {"CLOUDFLARE_API_TOKEN": "x"}, kept.__contains__, restores=True) == []
+    assert missing_credentials("aws", {}, set[str]().__contains__, restores=True) == [CLOUDFLARE]

@@ -265,7 +265,12 @@ def test_who_does_not_own_the_zone_names_the_owners_ca() -> None:
         "edge.client_ca: is missing: the stack that owns the zone's settings owns its client certificate too; "
         "do: run `pulumi stack output client_ca` there and write the file's path"
     ]
-    assert load(having("edge", {"manage_zone_settings": False, "client_ca": "ca.pem"})).edge.client_ca == "ca.pem"
+    shared = {"manage_zone_settings": False, "client_ca": "ca.pem"}
+    assert load(having("edge", shared)).edge.client_ca == "ca.pem"
+    assert refusal(having("edge", {**shared, "at_destroy": "restore"})) == [
+        "edge.at_destroy: is restore, but this stack does not own the zone's settings; "
+        "do: write keep, or manage_zone_settings: true"
+    ]
 
 
 def test_a_wrong_size_does_not_bring_up_its_processor_too() -> None:

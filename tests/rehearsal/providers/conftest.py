@@ -67,8 +67,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
 
 @pytest.fixture
 def resources(account: World, calls: Calls) -> dict[str, Resource]:
-    """Handlers by the last part of their token, such as Droplet."""
-    return {token.rpartition(":")[2]: handler for token, handler in providers.resources(account).items()}
+    """Handlers by the name of their class, such as Droplet."""
+    return {type(handler).__name__: handler for handler in providers.resources(account).values()}
 
 
 @pytest.fixture

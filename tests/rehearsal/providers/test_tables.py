@@ -35,6 +35,7 @@ SDK = {
     "Instance": "pulumi_aws.ec2.instance",
     "Command": "pulumi_command.remote.command",
     "CopyToRemote": "pulumi_command.remote.copy_to_remote",
+    "LocalCommand": "pulumi_command.local.command",
     "PrivateKey": "pulumi_tls.private_key",
     "CertRequest": "pulumi_tls.cert_request",
     "SelfSignedCert": "pulumi_tls.self_signed_cert",
@@ -49,11 +50,13 @@ STRICTER = {
     "Instance": {"ami", "instanceType"},
 }
 # Outputs of the SDK that nothing here can fill.
-MISSING = {"RandomPassword": {"bcryptHash"}}
+MISSING = {"RandomPassword": {"bcryptHash"}, "LocalCommand": {"assets", "archive"}}
 
 
-def _arguments(module: str, kind: str) -> Any:
-    return getattr(importlib.import_module(module), f"{kind}Args")
+def _class(handler: Resource, suffix: str = "") -> Any:
+    """The SDK's class for it, or another of the same module."""
+    name = handler.token.rpartition(":")[2]
+    return getattr(importlib.import_module(SDK[type(handler).__name__]), name + suffix)
 
 
 def _inputs(arguments: Any) -> dict[str, bool]:
@@ -69,7 +72,7 @@ def test_every_handler_is_compared(resources: dict[str, Resource]) -> None:
 
 @pytest.mark.parametrize("kind", SDK)
 def test_inputs_are_the_sdks(kind: str, resources: dict[str, Resource]) -> None:
-    handler, expected = resources[kind], _inputs(_arguments(SDK[kind], kind))
+    handler, expected = resources[kind], _inputs(_class(resources[kind], "Args"))
     assert set(handler.inputs) == set(expected)
     required = {name for name, needed in expected.items() if needed} | STRICTER.get(kind, set())
     assert {name for name, row in handler.inputs.items() if row.required} == required
@@ -77,8 +80,8 @@ def test_inputs_are_the_sdks(kind: str, resources: dict[str, Resource]) -> None:
 
 @pytest.mark.parametrize("kind", SDK)
 def test_token_and_outputs_are_the_sdks(kind: str, resources: dict[str, Resource]) -> None:
-    cls = getattr(importlib.import_module(SDK[kind]), kind)
     handler = resources[kind]
+    cls = _class(handler)
     assert handler.token == cls.pulumi_type
     outputs = set(types.resource_types(cls)) - set(handler.inputs)
     assert set(handler.outputs) == outputs - MISSING.get(kind, set())
@@ -86,7 +89,7 @@ def test_token_and_outputs_are_the_sdks(kind: str, resources: dict[str, Resource
 
 @pytest.mark.parametrize("kind", SDK)
 def test_outputs_that_the_sdk_makes_secret_are(kind: str, resources: dict[str, Resource]) -> None:
-    source = inspect.getsource(getattr(importlib.import_module(SDK[kind]), kind)._internal_init)
+    source = inspect.getsource(_class(resources[kind])._internal_init)
     line = next((line for line in source.splitlines() if "additional_secret_outputs" in line), "[]")
     secret = set(eval(line[line.index("[") : line.index("]") + 1])) - MISSING.get(kind, set())
     rows = {**resources[kind].inputs, **resources[kind].outputs}
