@@ -1,4 +1,4 @@
-"""`rehearse up|preview|check|status|logs|ssh|visit|destroy`: one stack, on the stand-in cloud."""
+"""`rehearse up|preview|refresh|import|check|status|logs|ssh|visit|destroy`: one stack, on the stand-in cloud."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,7 +23,9 @@ from rehearsal.cloud.image import ImageFailed
 from rehearsal.cloud.world import WorldFailed
 from rehearsal.engine import Event, Result, display
 from rehearsal.engine.state import StateLocked
-from rehearsal.rehearsal import PROJECT, NotUp, Rehearsal
+from rehearsal.official import installed
+from rehearsal.official.engine import PulumiFailed
+from rehearsal.rehearsal import PROJECT, EngineName, NotUp, OtherEngine, Rehearsal
 
 if TYPE_CHECKING:
     from rehearsal import checks
@@ -34,6 +36,8 @@ _MARK = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow
 _EXPECTED = (
     stackfile.StackFileError,
     NotUp,
+    OtherEngine,
+    PulumiFailed,
     StateLocked,
     WorldFailed,
     ImageFailed,
@@ -58,8 +62,14 @@ class Report:
         self.progress(escape(text))
 
     def step(self, event: Event) -> None:
-        """One line for what the engine is doing. What went wrong is not progress: the result says it."""
-        if not self._quiet and (self.as_json or event.kind not in ("warning", "error")):
+        """One line for what the engine is doing. What went wrong is not progress: the result says it.
+
+        What `pulumi` prints is shown as it is: it tells the result, too.
+        """
+        if event.kind == "line":
+            if not self._quiet:
+                print(event.text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+        elif not self._quiet and (self.as_json or event.kind not in ("warning", "error")):
             self.progress(display.event_line(event) or "")
 
     @contextlib.contextmanager
@@ -88,9 +98,9 @@ class Report:
         if markup:
             self.err.print(f"[dim]{time.monotonic() - self._started:6.1f}s[/] {markup}")
 
-    def changes(self, result: Result) -> int:
-        """A run's steps, messages and outputs; its exit code."""
-        self.result(result.as_json(), lambda: display.show(result, self.out))
+    def changes(self, result: Result, *, told: bool = False) -> int:
+        """A run's steps, messages and outputs, unless these were `told` already; its exit code."""
+        self.result(result.as_json(), lambda: None if told else display.show(result, self.out))
         return 0 if result.ok else 1
 
     def outcomes(self, outcomes: Sequence[checks.Outcome]) -> int:
@@ -127,7 +137,8 @@ def main(argv: Sequence[str]) -> int:
             report.say(f"{name} is encrypted for another key: a random value stands in for it")
         if arguments.machines and (problems := preflight.problems()):
             return report.refuse("\n- ".join(("the rehearsal can't run here:", *problems)))
-        return arguments.run(Rehearsal(stack, report.say, report.step), report, arguments)
+        rehearsal = Rehearsal(stack, report.say, report.step, arguments.engine)
+        return arguments.run(rehearsal, report, arguments)
     except _EXPECTED as error:
         return report.refuse(error)
     except KeyboardInterrupt:
@@ -136,14 +147,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _up(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
+    _say_engine(rehearsal, report, arguments.engine)
     # As `pulumi up` does: what a preview can refuse is refused before anything is made.
     report.say("reading the program")
     with report.quietly():
-        looked = rehearsal.preview()
+        looked = rehearsal.preview(options=_options(arguments))
     if not looked.ok:
         return report.changes(looked)
     rehearsal.prepare()
-    code = report.changes(rehearsal.up())
+    code = _tell(rehearsal, report, rehearsal.up(options=_options(arguments)))
     if code == 0 and arguments.check:
         code = _check(rehearsal, report, arguments)
     if code == 0 and not report.as_json:
@@ -151,8 +163,34 @@ def _up(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> 
     return code
 
 
-def _preview(rehearsal: Rehearsal, report: Report, _: argparse.Namespace) -> int:
-    return report.changes(rehearsal.preview())
+def _preview(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
+    _say_engine(rehearsal, report, arguments.engine)
+    return _tell(rehearsal, report, rehearsal.preview(options=_options(arguments)))
+
+
+def _refresh(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
+    rehearsal.require()
+    return _tell(rehearsal, report, rehearsal.refresh(_options(arguments)))
+
+
+def _import(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
+    rehearsal.require()
+    return _tell(rehearsal, report, rehearsal.take_over(arguments.arguments))
+
+
+def _tell(rehearsal: Rehearsal, report: Report, result: Result) -> int:
+    return report.changes(result, told=rehearsal.engine_name == "pulumi")
+
+
+def _say_engine(rehearsal: Rehearsal, report: Report, wanted: EngineName | None) -> None:
+    if wanted is None and rehearsal.engine_name == "embedded" and installed() and not rehearsal.exists:
+        report.say("`pulumi` is on PATH: with --engine pulumi the real engine does this")
+
+
+def _options(arguments: argparse.Namespace) -> list[str]:
+    """What is passed on to `pulumi`."""
+    flags = [f"--{name.replace('_', '-')}" for name in ("diff", "expect_no_changes") if getattr(arguments, name)]
+    return [*flags, *(word for urn in arguments.target for word in ("--target", urn))]
 
 
 def _check(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
@@ -207,12 +245,12 @@ def _visit(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> in
     return seen.returncode
 
 
-def _destroy(rehearsal: Rehearsal, report: Report, _: argparse.Namespace) -> int:
+def _destroy(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:
     if not rehearsal.exists:
         report.say(f"nothing of stack {rehearsal.stack.stack} is standing")
         rehearsal.remove()
         return 0
-    return report.changes(rehearsal.destroy())
+    return _tell(rehearsal, report, rehearsal.destroy(_options(arguments)))
 
 
 def _say_where(rehearsal: Rehearsal, report: Report, stack: str) -> None:
@@ -237,12 +275,29 @@ def parser() -> argparse.ArgumentParser:
             "--stack", default=os.environ.get("REHEARSAL_STACK", "dev"), help="a stack's name, or the path of its file"
         )
         sub.add_argument("--json", action="store_true", help="print one JSON document, for programs")
+        sub.add_argument(
+            "--engine",
+            choices=get_args(EngineName),
+            help="embedded: needs nothing; pulumi: your own `pulumi`, with state and plugins of its own "
+            "(default: the one that brought the stack up, else embedded)",
+        )
         sub.set_defaults(run=run, machines=machines)
         return sub
 
-    up = command("up", _up, "create or update the stack on the stand-in cloud")
+    def passing_on(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        options = sub.add_argument_group("passed on to `pulumi` (--engine pulumi)")
+        options.add_argument("--diff", action="store_true", help="show every changed property")
+        options.add_argument("--target", action="append", default=[], metavar="URN", help="only this resource")
+        options.add_argument("--expect-no-changes", action="store_true", help="fail when there is any change")
+        return sub
+
+    up = passing_on(command("up", _up, "create or update the stack on the stand-in cloud"))
     up.add_argument("--check", action="store_true", help="then run the quick checks")
-    command("preview", _preview, "show what `up` would change, and change nothing", machines=False)
+    passing_on(command("preview", _preview, "show what `up` would change, and change nothing", machines=False))
+    passing_on(command("refresh", _refresh, "take what was changed by other hands into the engine's state"))
+    command(
+        "import", _import, "make what exists the stack's: `pulumi import`, with its arguments after --"
+    ).add_argument("arguments", nargs="+", metavar="ARGUMENT", help="a type, a name and an id; options come after --")
     check = command("check", _check, "prove what the stack promises")
     check.add_argument("--full", action="store_true", help="also what takes minutes or worlds of its own")
     check.add_argument("--only", nargs="+", type=int, metavar="N", help="only the checks of these numbers")
@@ -250,5 +305,5 @@ def parser() -> argparse.ArgumentParser:
     command("logs", _logs, "the app's and the proxy's journal").add_argument("--lines", type=int, default=100)
     command("ssh", _ssh, "log in to the host from the operator's place").add_argument("command", nargs="*")
     command("visit", _visit, "fetch a page as a visitor").add_argument("url", nargs="?", default="/")
-    command("destroy", _destroy, "take everything down; nothing is left")
+    passing_on(command("destroy", _destroy, "take everything down; nothing is left"))
     return parser

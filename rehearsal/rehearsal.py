@@ -1,4 +1,4 @@
-"""One rehearsed stack: the program, the embedded engine and the stand-in cloud it runs against."""
+"""One rehearsed stack: the program, an engine that drives it, and the stand-in cloud that both run against."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from rehearsal import providers
 from rehearsal.cloud import authorities, edge, ground, image, mirror, network
 from rehearsal.cloud.world import World
-from rehearsal.engine import Engine, Result
+from rehearsal.engine import Engine as EmbeddedEngine
+from rehearsal.engine import Event, Result
+from rehearsal.official import OfficialEngine
 from rehearsal.stackfile import StackFile
 
 PROJECT = Path(__file__).parent.parent
+EngineName = Literal["embedded", "pulumi"]
 _OPERATOR = "198.18.67.10"
 
 # Accepted by the stand-in clouds only.
@@ -39,21 +42,75 @@ class NotUp(Exception):
     """A command needs a stack that is up, and it isn't."""
 
 
-class Rehearsal:
-    """A stack on its stand-in cloud. Every method may be called again after a crash of the one before."""
+class OtherEngine(Exception):
+    """The stack was brought up by another engine than the one that is to drive it now."""
 
-    def __init__(self, stack: StackFile, say: Callable[[str], None], listener: Callable[[Any], None]) -> None:
+
+class Engine(Protocol):
+    """What drives a stack. `options` are those of the `pulumi` command; the embedded engine refuses them."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps what it knows."""
+        ...
+
+    @property
+    def holds_state(self) -> bool:
+        """Whether the stack is this engine's, or half of it."""
+        ...
+
+    def preview(
+        self, program_dir: Path, config: Mapping[str, Any], secret_keys: Collection[str], options: Sequence[str]
+    ) -> Result: ...
+
+    def up(
+        self, program_dir: Path, config: Mapping[str, Any], secret_keys: Collection[str], options: Sequence[str]
+    ) -> Result: ...
+
+    def destroy(self, options: Sequence[str]) -> Result: ...
+
+    def refresh(self, options: Sequence[str]) -> Result: ...
+
+    def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]: ...
+
+
+class Rehearsal:
+    """A stack on its stand-in cloud. Every method may be called again after a crash of the one before.
+
+    `engine` is by default the one that brought the stack up, and the embedded one for a new stack.
+    """
+
+    def __init__(
+        self,
+        stack: StackFile,
+        say: Callable[[str], None],
+        listener: Callable[[Event], None],
+        engine: EngineName | None = None,
+    ) -> None:
+        """Raises OtherEngine."""
         self.stack = stack
         self.say = say
         self.world = World(home() / stack.stack)
-        self.engine = Engine(
-            self.world.root / "engine",
-            "flask-origin",
-            stack.stack,
-            providers.resources(self.world),
-            providers.functions(self.world),
-            listener,
-        )
+        engines: dict[EngineName, Engine] = {
+            "embedded": EmbeddedEngine(
+                self.world.root / "engine",
+                "flask-origin",
+                stack.stack,
+                providers.resources(self.world),
+                providers.functions(self.world),
+                listener,
+            ),
+            "pulumi": OfficialEngine(
+                self.world.root / "pulumi", "flask-origin", stack.stack, self.world.root, listener
+            ),
+        }
+        holder: EngineName | None = next((name for name, each in engines.items() if each.holds_state), None)
+        self.engine_name: EngineName = engine or holder or "embedded"
+        if holder and holder != self.engine_name:
+            raise OtherEngine(
+                f"stack {stack.stack} was brought up with --engine {holder}: go on with that one, or destroy it first"
+            )
+        self.engine = engines[self.engine_name]
 
     @property
     def exists(self) -> bool:
@@ -76,23 +133,38 @@ class Rehearsal:
         mirror.require_packages(self.world, image.ensure(self.world.cache))
         edge.apply(self.world)
 
-    def up(self, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Result:
+    def up(self, changes: Mapping[str, Mapping[str, Any]] | None = None, options: Sequence[str] = ()) -> Result:
         """Run the program for real; `changes` overlays settings, section by section."""
         self._open_account()
         with _credentials():
-            return self.engine.up(PROJECT, *self._config(changes))
+            return self.engine.up(PROJECT, *self._config(changes), options)
 
-    def preview(self, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Result:
+    def preview(self, changes: Mapping[str, Mapping[str, Any]] | None = None, options: Sequence[str] = ()) -> Result:
         """Say what `up` would do, and do none of it: it needs no machines, and nothing that `prepare` brings up."""
         self._open_account()
         with _credentials():
-            return self.engine.preview(PROJECT, *self._config(changes))
+            return self.engine.preview(PROJECT, *self._config(changes), options)
 
-    def destroy(self) -> Result:
-        """Take down what the program made, then the world itself."""
+    def refresh(self, options: Sequence[str] = ()) -> Result:
+        """Take what was changed behind the engine's back into its state."""
         with _credentials():
-            result = self.engine.destroy()
-        if result.ok:
+            return self.engine.refresh(options)
+
+    def take_over(self, arguments: Sequence[str]) -> Result:
+        """`pulumi import`, with its own arguments. Raises NotUp with the embedded engine."""
+        if not isinstance(self.engine, OfficialEngine):
+            raise NotUp(
+                "import needs a stack that was brought up with --engine pulumi; with the embedded engine "
+                "write import_=<id> among the resource's options"
+            )
+        with _credentials():
+            return self.engine.take_over(arguments)
+
+    def destroy(self, options: Sequence[str] = ()) -> Result:
+        """Take down what the program made, then, if nothing is left of it, the world itself."""
+        with _credentials():
+            result = self.engine.destroy(options)
+        if result.ok and not (options and self.engine.holds_state):
             self.remove()
         return result
 

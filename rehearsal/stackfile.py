@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
 import json
 import os
 import secrets
@@ -14,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from rehearsal.passphrase import Passphrase, Refused
 
 
 class StackFileError(ValueError):
@@ -68,7 +66,13 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> StackFile:
     config = (document.get("config") or {}) if isinstance(document, dict) else None
     if not isinstance(config, dict):
         raise StackFileError(f"{path.name}: needs a mapping `config:` of `project:key` to value")
-    decrypt = _decrypter(document.get("encryptionsalt"), environ, path.name)
+    try:
+        return _loaded(path, config, _decrypter(document.get("encryptionsalt"), environ))
+    except Refused as refusal:
+        raise StackFileError(f"{path.name}: {refusal}") from None
+
+
+def _loaded(path: Path, config: Mapping[Any, Any], decrypt: Callable[[str], str] | None) -> StackFile:
     substituted: list[str] = []
     secret_keys: set[str] = set()
     values: dict[str, str] = {}
@@ -104,29 +108,10 @@ def _revealed(value: Any, place: str, reveal: Callable[[str, str], str]) -> Any:
     return value
 
 
-def _decrypter(salt: object, environ: Mapping[str, str], name: str) -> Callable[[str], str] | None:
-    """Pulumi's passphrase scheme: AES-256-GCM, key by PBKDF2-SHA256 with 1,000,000 rounds.
-
-    https://github.com/pulumi/pulumi/blob/master/sdk/go/common/resource/config/crypt.go
-    """
+def _decrypter(salt: object, environ: Mapping[str, str]) -> Callable[[str], str] | None:
     passphrase = environ.get("PULUMI_CONFIG_PASSPHRASE")
     if passphrase is None and environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
         passphrase = Path(environ["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text().strip()
     if passphrase is None or not isinstance(salt, str):
         return None
-    if not salt.startswith("v1:") or salt.count(":") < 2:
-        raise StackFileError(f"{name}: encryptionsalt is not of the form that is known here, v1:…")
-    _, encoded, check = salt.split(":", 2)
-    cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), base64.b64decode(encoded), 1_000_000, 32))
-
-    def decrypt(ciphertext: str) -> str:
-        try:
-            _, nonce, sealed = ciphertext.split(":")
-            return cipher.decrypt(base64.b64decode(nonce), base64.b64decode(sealed), None).decode()
-        except InvalidTag:
-            raise StackFileError(f"{name}: PULUMI_CONFIG_PASSPHRASE is not this stack's passphrase") from None
-        except ValueError:
-            raise StackFileError(f"{name}: a `secure:` value is not as Pulumi writes them; set it again") from None
-
-    decrypt(check)
-    return decrypt
+    return Passphrase(passphrase, salt).open

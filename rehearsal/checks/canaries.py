@@ -90,7 +90,7 @@ def words(site: Site) -> str:
 @line("The state file holds secrets encrypted only", stage="alone")
 def state(site: Site) -> str:
     _, secrets = _all(site)
-    folder = site.world.root / "engine"
+    folder = site.rehearsal.engine.folder
     files = [path for path in folder.rglob("*") if path.is_file()]
     expect(files, f"no state in {folder}")
     for path in files:

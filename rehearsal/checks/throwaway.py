@@ -65,7 +65,8 @@ class Throwaway:
     def run(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the rehearsal's own command on this world."""
         environment = {**os.environ, "REHEARSAL_HOME": str(self.home), "PYTHONPATH": str(PROJECT)}
-        argv = [sys.executable, "-m", "rehearsal", *arguments, "--stack", str(self.site.stack.path), "--json"]
+        options = ["--stack", str(self.site.stack.path), "--engine", self.site.rehearsal.engine_name, "--json"]
+        argv = [sys.executable, "-m", "rehearsal", *arguments, *options]
         return subprocess.Popen(
             argv,
             env=environment,

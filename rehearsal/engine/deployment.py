@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from rehearsal.providers.base import UNKNOWN, ApiError, Diff, Function, Props, Unknown, has_unknown, same
+from rehearsal.providers.base import UNKNOWN, ApiError, Diff, Function, Props, Unknown, differing, has_unknown, same
 
 from .execution import Execution
 from .state import Record
@@ -206,8 +206,7 @@ class Deployment:
 
 
 def _differing(old: Record, new: Record) -> list[str]:
-    before, after = plain(old.inputs), plain(new.inputs)
-    return [name for name in {**before, **after} if not same(before.get(name), after.get(name))]
+    return differing(plain(old.inputs), plain(new.inputs))
 
 
 def _ignoring(wanted: Record, old: Record, names: tuple[str, ...]) -> Record:

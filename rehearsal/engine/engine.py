@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from .run import Failed, Run
 from .state import Record, State, StateLocked, locked
 from .steps import Event, Result
 from .urns import urn_of
-from .values import masked, plain
+from .values import Unsupported, masked, plain
 
 Command = Literal["preview", "up", "destroy", "refresh"]
 
@@ -41,7 +41,8 @@ class Engine:
         *,
         parallel: int = 16,
     ) -> None:
-        self._path = Path(home) / "state.json"
+        self.folder = Path(home)
+        self._path = self.folder / "state.json"
         self._project = project
         self._stack = stack
         self._resources = resources
@@ -50,22 +51,30 @@ class Engine:
         self._parallel = parallel
 
     def preview(
-        self, program_dir: Path, config: Mapping[str, Any] | None = None, secret_keys: Collection[str] = ()
+        self,
+        program_dir: Path,
+        config: Mapping[str, Any] | None = None,
+        secret_keys: Collection[str] = (),
+        options: Sequence[str] = (),
     ) -> Result:
-        """What `up` would do. Writes nothing, and locks nobody out."""
-        return self._run("preview", program_dir, config or {}, secret_keys)
+        """What `up` would do. Writes nothing, and locks nobody out. `options`, the official engine's, are refused."""
+        return self._run("preview", program_dir, config or {}, secret_keys, options)
 
     def up(
-        self, program_dir: Path, config: Mapping[str, Any] | None = None, secret_keys: Collection[str] = ()
+        self,
+        program_dir: Path,
+        config: Mapping[str, Any] | None = None,
+        secret_keys: Collection[str] = (),
+        options: Sequence[str] = (),
     ) -> Result:
         """Makes it so. `config` holds "project:key" to text (or what JSON makes a text of)."""
-        return self._run("up", program_dir, config or {}, secret_keys)
+        return self._run("up", program_dir, config or {}, secret_keys, options)
 
-    def destroy(self) -> Result:
+    def destroy(self, options: Sequence[str] = ()) -> Result:
         """Deletes all that the state knows, without asking the program."""
-        return self._session("destroy", lambda execution: execution.delete_all(execution.state.records))
+        return self._session("destroy", lambda execution: execution.delete_all(execution.state.records), options)
 
-    def refresh(self) -> Result:
+    def refresh(self, options: Sequence[str] = ()) -> Result:
         """Reads all that the state knows, without asking the program."""
 
         def read_all(execution: Execution) -> None:
@@ -74,7 +83,12 @@ class Engine:
                     with execution.run.reporting(record.urn):
                         execution.refresh(record)
 
-        return self._session("refresh", read_all)
+        return self._session("refresh", read_all, options)
+
+    @property
+    def holds_state(self) -> bool:
+        """Whether an `up` has begun here."""
+        return self._path.exists()
 
     def outputs(self, *, show_secrets: bool = False) -> Props:
         """The stack's, as of the last `up`. Raises StateLocked."""
@@ -88,7 +102,14 @@ class Engine:
             {name: masked(getattr(record, name)) for name in names} for record in self._open(read_only=True).records
         ]
 
-    def _run(self, command: Command, folder: Path, config: Mapping[str, Any], secret_keys: Collection[str]) -> Result:
+    def _run(
+        self,
+        command: Command,
+        folder: Path,
+        config: Mapping[str, Any],
+        secret_keys: Collection[str],
+        options: Sequence[str],
+    ) -> Result:
         def run_program(execution: Execution) -> None:
             run, deployment = execution.run, Deployment(execution, self._functions)
             for key in secret_keys:
@@ -110,19 +131,21 @@ class Engine:
             except program.ProgramError as error:
                 run.fail(str(error))
 
-        return self._session(command, run_program)
+        return self._session(command, run_program, options)
 
-    def _session(self, command: Command, work: Callable[[Execution], None]) -> Result:
+    def _session(self, command: Command, work: Callable[[Execution], None], options: Sequence[str]) -> Result:
         began, looking, outputs = time.monotonic(), command == "preview", {}
         run = Run(self._listener, dry_run=looking)
         try:
+            if options:
+                raise Unsupported(options[0])
             with contextlib.nullcontext() if looking else locked(self._path.with_suffix(".lock")):
                 execution = Execution(run, self._open(read_only=looking), self._resources)
                 with contextlib.suppress(Failed):
                     execution.recover()
                     work(execution)
                 outputs = masked(self._outputs(execution.state))
-        except StateLocked as error:
+        except (StateLocked, Unsupported) as error:
             run.fail(str(error))
         return Result(
             command=command,

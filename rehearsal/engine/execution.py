@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from rehearsal.providers.base import UNKNOWN, ApiError, Diff, Failure, Props, Resource, Unknown, has_unknown, same
+from rehearsal.providers.base import ApiError, Diff, Failure, Props, Resource, Unknown, differing, has_unknown, same
 
 from .run import Run
 from .state import Operation, Record, State
@@ -78,7 +78,7 @@ class Execution:
         handler, inputs = self.handler(record.type), plain(record.inputs)
         with self.run.step(op, record, changed), self._noted("creating", record) as note:
             if self.run.dry_run:
-                id, outputs = "", {**inputs, **dict.fromkeys(handler.outputs, UNKNOWN)}
+                id, outputs = "", handler.foreseen(inputs)
             else:
                 id, outputs = handler.create(record.name, inputs)
             record = self._with_outputs(record, id, outputs)
@@ -96,8 +96,7 @@ class Execution:
         changed = changes(old.inputs, record.inputs, names)
         with self.run.step("update", record, changed), self._noted("updating", halfway) as note:
             if self.run.dry_run:
-                outputs = {name: value for name, value in outputs.items() if name not in names} | inputs
-                outputs |= dict.fromkeys(diff.renews, UNKNOWN)
+                outputs = diff.foreseen(outputs, inputs)
             else:
                 try:
                     outputs = handler.update(old.id, outputs, inputs)
@@ -162,7 +161,7 @@ class Execution:
             with self.run.step("refresh", record, gone=True), self.state.changing():
                 self.state.drop(record)
             return
-        drifted = [name for name in {**before, **after} if not same(before.get(name), after.get(name))]
+        drifted = differing(before, after)
         inputs = dict(record.inputs)
         for name in inputs.keys() & after.keys() & set(drifted):
             inputs[name] = Secret(after[name]) if has_secret(inputs[name]) else after[name]
@@ -222,8 +221,7 @@ class Execution:
     def _with_outputs(self, record: Record, id: str, outputs: Props) -> Record:
         """An output is secret when its input is, when the provider says so, or when the program does."""
         handler = self.handler(record.type)
-        secret = {name for name, row in {**handler.inputs, **handler.outputs}.items() if row.secret}
-        secret.update(record.additional_secret_outputs)
+        secret = {*handler.secret_outputs, *record.additional_secret_outputs}
         secret.update(name for name, value in record.inputs.items() if has_secret(value))
         marked = {name: Secret(value) if name in secret else value for name, value in outputs.items()}
         self.run.redact.learn(marked)

@@ -59,10 +59,10 @@ class Problem:
 class Event:
     """For who watches: a step begins, is done (after `seconds`) or failed; or somebody has something to say.
 
-    In a preview there are only messages, since nothing happens.
+    In a preview there are only messages, since nothing happens. A "line" is what the official engine printed.
     """
 
-    kind: Literal["begin", "done", "failed", "info", "warning", "error"]
+    kind: Literal["begin", "done", "failed", "info", "warning", "error", "line"]
     step: Step | None = None
     seconds: float = 0.0
     text: str = ""
@@ -73,7 +73,7 @@ class Event:
 class Result:
     """The end of a run. `outputs` are the stack's, masked."""
 
-    command: Literal["preview", "up", "destroy", "refresh"]
+    command: Literal["preview", "up", "destroy", "refresh", "import"]
     steps: tuple[Step, ...]
     outputs: Props
     errors: tuple[Problem, ...]

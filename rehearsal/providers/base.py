@@ -68,6 +68,11 @@ class Diff:
     delete_before_replace: bool = False
     renews: tuple[str, ...] = ()  # outputs that an update in place may change: unknown in a preview of it
 
+    def foreseen(self, old_outputs: Props, inputs: Props) -> Props:
+        """What a preview knows of the outputs after the update in place."""
+        kept = {name: value for name, value in old_outputs.items() if name not in self.changes}
+        return {**kept, **inputs, **dict.fromkeys(self.renews, UNKNOWN)}
+
 
 class ApiError(Exception):
     """The stand-in cloud's refusal, worded as the real API words it."""
@@ -111,6 +116,10 @@ class Resource(ABC):
     def create(self, name: str, inputs: Props) -> tuple[str, Props]:
         """The new thing's id and its outputs, inputs included. Raises ApiError."""
 
+    def foreseen(self, inputs: Props) -> Props:
+        """What a preview knows of a new one's outputs."""
+        return {**inputs, **dict.fromkeys(self.outputs, UNKNOWN)}
+
     @abstractmethod
     def read(self, id: str, outputs: Props) -> Props | None:
         """Its outputs as they are now, or None when it is gone; `outputs` is {} on import."""
@@ -122,6 +131,11 @@ class Resource(ABC):
     @abstractmethod
     def delete(self, id: str, outputs: Props) -> None:
         """Deletes it; that it is gone already is fine."""
+
+    @property
+    def secret_outputs(self) -> frozenset[str]:
+        """Names of the outputs that are secret whatever the inputs were."""
+        return frozenset(name for name, row in {**self.inputs, **self.outputs}.items() if row.secret)
 
     def adopt(self, name: str, inputs: Props) -> tuple[str, Props] | None:
         """What an interrupted `create(name, inputs)` left behind, as create would have returned it.
@@ -157,6 +171,11 @@ def has_unknown(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(has_unknown, value))
     return value is UNKNOWN
+
+
+def differing(old: Props, new: Props) -> list[str]:
+    """Names of the properties that are not the same."""
+    return [name for name in {**old, **new} if not same(old.get(name), new.get(name))]
 
 
 def same(old: Any, new: Any) -> bool:
