@@ -1,4 +1,4 @@
-"""`rehearse up|preview|refresh|import|check|status|logs|ssh|visit|destroy`: one stack, on the stand-in cloud."""
+"""`rehearse up|preview|refresh|import|check|status|logs|ssh|release|visit|destroy`: a stack, on the stand-in cloud."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -227,11 +228,17 @@ def _ssh(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> int:
     return _login(rehearsal, arguments.command)
 
 
-def _login(rehearsal: Rehearsal, command: Sequence[str]) -> int:
+def _login(rehearsal: Rehearsal, command: Sequence[str], *, terminal: bool = False) -> int:
     rehearsal.require()
     with rehearsal.ssh() as login:
-        terminal = ["-t"] if not command and sys.stdin.isatty() else []
-        return subprocess.run([*login[:-1], *terminal, login[-1], *command]).returncode
+        asked = ["-t"] if (terminal or not command) and sys.stdin.isatty() else []
+        return subprocess.run([*login[:-1], *asked, login[-1], *command]).returncode
+
+
+def _release(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> int:
+    return _login(
+        rehearsal, [shlex.join(["sudo", "release", *arguments.arguments])], terminal="shell" in arguments.arguments[:1]
+    )
 
 
 def _visit(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> int:
@@ -304,6 +311,10 @@ def parser() -> argparse.ArgumentParser:
     command("status", _status, "what stands, and what is live")
     command("logs", _logs, "the app's and the proxy's journal").add_argument("--lines", type=int, default=100)
     command("ssh", _ssh, "log in to the host from the operator's place").add_argument("command", nargs="*")
+    release = command("release", _release, "a command of the host's release tool: status, rollback, exec, …")
+    release.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="…", help="as on the host: status, exec -- flask routes, …"
+    )
     command("visit", _visit, "fetch a page as a visitor").add_argument("url", nargs="?", default="/")
     passing_on(command("destroy", _destroy, "take everything down; nothing is left"))
     return parser

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 import shlex
 import subprocess
 import tarfile
@@ -16,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from releasing import build, cli, host, journal, serving, sources, store
+from releasing import build, cli, host, journal, serving, sources, store, upkeep
 from releasing import environment as app_environment
 
 SHA = "ab" * 32
 
 
-MODULES = (build, cli, app_environment, host, journal, serving, sources, store)
+MODULES = (build, cli, app_environment, host, journal, serving, sources, store, upkeep)
 
 
 def replaced(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
@@ -39,6 +40,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir()
     for name in ("ROOT", "RELEASES", "VENVS", "INCOMING", "CURRENT", "FOLDER", "FOLDER_BEFORE", "MAINTENANCE"):
         replaced(monkeypatch, name, tmp_path / getattr(host, name).relative_to("/srv/app"))
+    monkeypatch.setattr(journal, "LOG", tmp_path / "log/releases.jsonl")
+    monkeypatch.setattr(journal, "who", lambda: {"who": "deploy@2001:db8::7"})
     replaced(monkeypatch, "as_builder", contextlib.nullcontext)
     replaced(monkeypatch, "run", lambda *argv, check=True: pytest.fail(f"ran {argv}"))
     return tmp_path
@@ -135,16 +138,16 @@ def test_a_switch_that_was_cut_is_told_by_the_socket_alone(
 
 
 def test_the_maintenance_page_is_the_app_s_own_or_a_plain_one(root: Path) -> None:
-    cli.maintenance("on", None)
+    upkeep.maintenance("on", None)
     assert "Back soon" in (root / "maintenance.html").read_text()
     id = release(root, f"0001-{SHA[:12]}", live=True, maintenance_page="pages/back.html")
     (root / "releases" / id / "src/pages").mkdir(parents=True)
     (root / "releases" / id / "src/pages/back.html").write_text("mine")
-    cli.maintenance("on", None)
+    upkeep.maintenance("on", None)
     assert (root / "maintenance.html").read_text() == "mine"
     assert oct((root / "maintenance.html").stat().st_mode)[-3:] == "644"
-    cli.maintenance("off", None)
-    cli.maintenance("off", None)
+    upkeep.maintenance("off", None)
+    upkeep.maintenance("off", None)
     assert not (root / "maintenance.html").exists()
 
 
@@ -154,8 +157,90 @@ def test_a_maintenance_page_that_leads_out_is_not_shown_to_the_world(root: Path)
     (root / "key").write_text("the host's")
     (root / "releases" / id / "src/back.html").symlink_to(root / "key")
     with pytest.raises(host.Refused, match=r"maintenance_page: back\.html is not a file of"):
-        cli.maintenance("on", None)
+        upkeep.maintenance("on", None)
     assert not (root / "maintenance.html").exists()
+
+
+# ---- the log and the lock ----
+
+
+def test_history_has_each_command_once_with_its_end() -> None:
+    with cli.one_at_a_time("deploy"):
+        assert [entry["result"] for entry in journal.history()] == ["at work"]
+    with pytest.raises(host.Refused), cli.one_at_a_time("rollback"):
+        raise host.Refused("no such release\nand its journal")
+    journal.note(what="restart", result="begun")  # and then kill -9
+    upkeep.maintenance("on", None)
+    told = [(entry["what"], entry["result"], entry.get("reason")) for entry in journal.history()]
+    assert told == [
+        ("deploy", "done", None),
+        ("rollback", "failed", "no such release"),
+        ("restart", "killed", None),
+        ("maintenance on", "done", None),
+    ]
+    assert {entry["who"] for entry in journal.history()} == {"deploy@2001:db8::7"}
+    assert oct(journal.LOG.stat().st_mode)[-3:] == "640"
+
+
+def test_the_log_is_bounded_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MAX_LOG", 2000)
+    for _ in range(100):
+        with cli.one_at_a_time("deploy"):
+            pass
+    files = sorted(journal.LOG.parent.iterdir())
+    assert [path.name for path in files] == ["releases.jsonl", "releases.jsonl.1"]
+    assert sum(path.stat().st_size for path in files) < 6000
+    assert {entry["result"] for entry in journal.history()} == {"done"}
+
+
+def test_a_dead_owner_never_blocks_and_a_living_one_is_named(root: Path) -> None:
+    owner = """
+import fcntl, sys, time
+with open(sys.argv[1], "a") as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock.write(f"{time.time():.0f} 4711 deploy by me@2001:db8::7")
+    lock.flush()
+    print("up", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen(["python3", "-c", owner, root / "lock"], stdout=subprocess.PIPE) as held:
+        assert held.stdout
+        held.stdout.readline()
+        assert re.fullmatch(
+            r"busy for \d s: deploy by me@2001:db8::7 \(to stop and undo it: sudo kill 4711\)", journal.holder() or ""
+        )
+        held.kill()
+    assert journal.holder() is None
+    with cli.one_at_a_time("deploy"):
+        pass
+
+
+def test_the_person_is_known_by_the_key_that_sshd_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {
+        "journalctl": "Accepted publickey for deploy from 2001:db8::7 port 50022 ssh2: ED25519 SHA256:abc/+x\n",
+        "ssh-keygen": "256 SHA256:other you@there (ED25519)\n256 SHA256:abc/+x me at home (ED25519)\n",
+    }
+    asked: list[tuple[Any, ...]] = []
+
+    def run(*argv: Any, check: bool = True) -> subprocess.CompletedProcess[str]:
+        asked.append(argv)
+        return subprocess.CompletedProcess(argv, 0, said[argv[0]], "")
+
+    monkeypatch.setattr(journal, "run", run)
+    script = "import os, sys, time; print('up', flush=True); time.sleep(60)"
+    connection = "2001:db8::7 50022 2001:db8::1 22"
+    environment = {"SSH_CONNECTION": connection, "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(["python3", "-c", script], env=environment, stdout=subprocess.PIPE) as login:
+        assert login.stdout
+        login.stdout.readline()
+        monkeypatch.setattr(journal.os, "getppid", lambda: login.pid)
+        monkeypatch.setenv("SUDO_USER", "deploy")
+        assert _who() == {"who": "deploy@2001:db8::7", "key": "SHA256:abc/+x me at home"}
+        login.kill()
+    assert "2001:db8::7 port 50022 " in asked[0][-1]
+
+
+_who = journal.who.__wrapped__
 
 
 # ---- the environment ----

@@ -458,6 +458,89 @@ def test_power_cut_around_the_switch(host: ReleasedHost, live: str, moment: str)
     assert_tidy(host)
 
 
+# ---- at the app's place ----
+
+_PLACE = """
+import json, os, pwd, sys
+print(json.dumps({"user": pwd.getpwuid(os.getuid()).pw_name, "secret": os.environ["SECRET_KEY"] == "canary-4711",
+                  "release": os.environ["RELEASE"], "flask": os.environ["FLASK_APP"], "input": sys.stdin.read()}))
+try: open("app.py", "w")
+except OSError as error: print(error.strerror, file=sys.stderr)
+sys.exit(7)
+"""
+
+
+def test_exec_is_where_the_app_is_and_passes_all_on(host: ReleasedHost) -> None:
+    host.deploy(code(40), environment={"SECRET_KEY": "canary-4711"})
+    done = host.release("exec", "--", "python", "-c", _PLACE, "--flag", input="typed")
+    assert done.returncode == 7
+    seen = json.loads(done.stdout)
+    assert seen == {"user": "app", "secret": True, "release": host.live(), "flask": "app:app", "input": "typed"}
+    assert done.stderr == "Read-only file system\n"
+    assert host.release("exec", "--", "flask", "routes").stdout.count("/health") == 1
+    entry = json.loads(host.release("history", "--json", "-n", "2", check=True).stdout)[0]
+    assert (entry["what"], entry["result"], entry["who"]) == ("exec python", "exit code 7", "root")
+    assert "canary" not in host.run("cat", "/var/log/origin/releases.jsonl").stdout
+
+
+def test_exec_ends_with_whoever_asked(host: ReleasedHost, live: str) -> None:
+    ended = "release exec -- sleep 300 & sleep 2; kill -HUP $!; wait $!; systemctl list-units --plain 'app-console-*'"
+    assert "app-console" not in host.run("sh", "-c", ended).stdout
+
+
+def test_a_shell_on_a_terminal(host: ReleasedHost, live: str) -> None:
+    typed = r"printf 'id -un; exit 5\n' | script -qec 'release shell' /dev/null; echo code $?"
+    seen = host.run("bash", "-c", typed).stdout
+    assert "\napp\n" in seen
+    assert "code 5" in seen
+
+
+def test_logs_of_one_release_and_of_those_to_come(host: ReleasedHost) -> None:
+    say = "@app.get('/say')\ndef say():\n    print('said', os.environ['SECRET_KEY'], flush=True)\n    return 'x'\n"
+    host.deploy(code(41, say), environment={"SECRET_KEY": "canary-4711"})
+    first = host.live()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        following = pool.submit(host.run, "sh", "-c", "echo $$ >/run/following; exec release logs -f -n 0")
+        until(lambda: host.run("pgrep", "-f", "journalctl -q -n 0").stdout)
+        host.get("/say")
+        host.deploy(code(42, say), environment={"SECRET_KEY": "canary-4712"})
+        host.get("/say")
+        time.sleep(1)
+        host.run("sh", "-c", "kill $(cat /run/following)", check=True)
+        followed = following.result().stdout
+    assert followed.count("said [SECRET_KEY]") == 2
+    assert host.release("logs", "--release", first, check=True).stdout.count("said [SECRET_KEY]") == 1
+    assert "canary" not in followed + host.release("logs", check=True).stdout
+    assert "is not here; releases: " in host.release("logs", "--release", "0000-x").stderr
+
+
+def test_a_migration_runs_once_though_the_connection_is_lost_and_up_tried_again(host: ReleasedHost, live: str) -> None:
+    migrate = "echo ran >>/srv/app/shared/migrations; sleep 4"
+    manifest = host.manifest(code(time.time_ns()), release_command=["sh", "-c", migrate])
+    (host.root / "srv/app/manifest.json").write_text(manifest)
+    # Its output goes into a pipe that nobody reads any more, and the terminal's hang-up comes too.
+    lost = "mkfifo /run/lost; release deploy <$1 >/run/lost 2>&1 & head -c 5 /run/lost; kill -HUP $!"
+    try:
+        host.run("sh", "-c", f"{lost}; rm /run/lost $1", "sh", "/srv/app/manifest.json", check=True)
+        again = host.release("deploy", input=manifest, check=True)
+        assert "nothing to do" in again.stdout
+        assert (host.root / "srv/app/shared/migrations").read_text() == "ran\n"
+    finally:
+        (host.root / "srv/app/shared/migrations").unlink()
+    assert host.live() != live
+    assert_tidy(host)
+
+
+def test_the_cache_of_packages_is_bounded(host: ReleasedHost, live: str) -> None:
+    host.run("fallocate", "-l", "1100M", "/var/cache/uv/ballast", check=True)
+    files = code(time.time_ns())
+    host.deploy({**files, "requirements.txt": f"{files['requirements.txt']}# another environment\n"}, keep=2)
+    host.deploy(code(time.time_ns()), keep=2)
+    host.deploy(code(time.time_ns()), keep=2)
+    assert not (host.root / "var/cache/uv/ballast").exists()
+    assert_tidy(host)
+
+
 # ---- without losing a request ----
 
 

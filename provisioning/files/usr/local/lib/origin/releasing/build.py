@@ -19,12 +19,25 @@ from releasing.journal import tail
 from releasing.sources import unpack
 from releasing.store import facts, releases, sock
 
-UV_CACHE, BUILD_TIMEOUT = Path("/var/cache/uv"), 900  # seconds
+UV_CACHE, MAX_CACHE = Path("/var/cache/uv"), 1 << 30  # bytes
+BUILD_TIMEOUT = 900  # seconds
+UV = {
+    "UV_CACHE_DIR": UV_CACHE,
+    "UV_PYTHON": "/usr/bin/python3",
+    "UV_PYTHON_DOWNLOADS": "never",
+    "UV_LINK_MODE": "hardlink",
+    "UV_COMPILE_BYTECODE": 1,
+    "UV_SYSTEM_CERTS": 1,
+    "UV_NO_PROGRESS": 1,
+    "PATH": "/opt/uv/bin:/usr/bin:/bin",
+    "HOME": UV_CACHE,
+}
 BUILD_SANDBOX = [
     *("User=build", "CacheDirectory=uv", "UMask=0022", "NoNewPrivileges=yes", "CapabilityBoundingSet="),
     *("PrivateTmp=yes", "PrivateDevices=yes", "ProtectHome=yes", "ProtectSystem=full", "ProtectKernelTunables=yes"),
     *("ProtectControlGroups=yes", "RestrictSUIDSGID=yes", "InaccessiblePaths=-/etc/origin"),
 ]
+UV_SANDBOX = [*BUILD_SANDBOX, *(f"Environment={name}={value}" for name, value in UV.items())]
 
 
 def prepare(id: str, manifest: dict[str, Any], digest: str) -> None:
@@ -85,6 +98,15 @@ def installation(src: Path, requirements: list[str]) -> tuple[str, str]:
     return digest.hexdigest()[:16], script
 
 
+def trim_cache() -> None:
+    """What no environment may want again: of older versions of uv, and everything once it is too much.
+
+    Packages that are installed are hard links, so dropping the cache's takes nothing from them.
+    """
+    script = f"uv cache prune -q; [ $(du -sm {UV_CACHE} | cut -f1) -le {MAX_CACHE >> 20} ] || uv cache clean -q"
+    step("release-build-cache", UV_SANDBOX, 60, "sh", "-euc", script)
+
+
 def build(id: str, requirements: list[str]) -> None:
     """releases/<id>/venv, new or another release's with the same requirements; and the source's bytecode."""
     src, user = RELEASES / id / "src", pwd.getpwnam("build")
@@ -97,11 +119,8 @@ def build(id: str, requirements: list[str]) -> None:
         venv.mkdir()
         os.chown(venv, user.pw_uid, user.pw_gid)
     (RELEASES / id / "venv").symlink_to(venv)
-    uv = {"UV_CACHE_DIR": UV_CACHE, "UV_PYTHON": "/usr/bin/python3", "UV_PYTHON_DOWNLOADS": "never",
-          "UV_LINK_MODE": "hardlink", "UV_COMPILE_BYTECODE": 1, "UV_SYSTEM_CERTS": 1, "UV_NO_PROGRESS": 1,
-          "PATH": "/opt/uv/bin:/usr/bin:/bin", "HOME": UV_CACHE}  # fmt: skip
     reason = step(
-        f"release-build-{id}", [*BUILD_SANDBOX, *(f"Environment={k}={v}" for k, v in uv.items())], BUILD_TIMEOUT,
+        f"release-build-{id}", UV_SANDBOX, BUILD_TIMEOUT,
         "sh", "-euc", f"cd $2\n{script}/usr/bin/python3 -m compileall -qq . || :", "sh", venv, src,
     )  # fmt: skip
     if reason:
@@ -129,14 +148,17 @@ exec {shlex.join(argv)}
 """
 
 
-def release_command(id: str, manifest: dict[str, Any]) -> None:
+def sandbox(id: str) -> list[str]:
+    """The app's own, as properties for a unit that runs something else in its place."""
     skipped = re.compile(r"(Type|Exec\w*|Restart\w*|RuntimeDirectory\w*|TimeoutStopSec|EnvironmentFile)=")
     lines = UNIT.read_text().partition("[Service]\n")[2].splitlines()
-    sandbox = [line for line in lines if line and line[0] not in "#[" and not skipped.match(line)]
-    reason = step(
-        f"release-command-{id}", [*sandbox, f"EnvironmentFile={RELEASES / id}/environment"],
-        manifest["release_timeout"], RELEASES / id / "run", *manifest["release_command"],
-    )  # fmt: skip
+    kept = [line for line in lines if line and line[0] not in "#[" and not skipped.match(line)]
+    return [*kept, f"EnvironmentFile={RELEASES / id}/environment"]
+
+
+def release_command(id: str, manifest: dict[str, Any]) -> None:
+    argv = [RELEASES / id / "run", *manifest["release_command"]]
+    reason = step(f"release-command-{id}", sandbox(id), manifest["release_timeout"], *argv)
     if reason:
         shown = shlex.join(manifest["release_command"])
         raise Refused(

@@ -19,12 +19,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from releasing.build import prepare, release_command
+from releasing.build import prepare, release_command, trim_cache
+from releasing.console import inside
 from releasing.environment import environment_file, read_environment
-from releasing.host import INCOMING, MAINTENANCE, RELEASES, ROOT, VENVS, Refused, run, say, write
-from releasing.journal import holder, note, one_at_a_time, tail
+from releasing.host import INCOMING, MAINTENANCE, RELEASES, ROOT, VENVS, Refused, run, say
+from releasing.journal import follow, history, holder, one_at_a_time
 from releasing.serving import retire, start, sweep, switch, undone_unless_live, unhealthy
 from releasing.store import digest_of, discard, facts, live, next_id, previous, prune, releases, remember
+from releasing.upkeep import maintenance
 
 NEEDED = {"source": str, "sha256": str, "archive": str, "run": list}
 DEFAULTS = {
@@ -84,7 +86,8 @@ def deploy(manifest: dict[str, Any], again: bool = False) -> str:
         retire(old, manifest["drain"])
         if again:
             discard(old)
-    prune(manifest["keep"])
+    if prune(manifest["keep"]):
+        trim_cache()
     return id
 
 
@@ -106,8 +109,7 @@ def rollback(id: str | None) -> str:
 
 
 def restart() -> str:
-    if not (id := live()):
-        raise Refused("no release is live")
+    id = live_or_refused()
     manifest = {key: value for key, value in facts(id).items() if key in DEFAULTS or key in NEEDED}
     return deploy(manifest | {"environment": read_environment(id)}, again=True)
 
@@ -119,35 +121,6 @@ def converge() -> str | None:
     if id := live():
         run("systemctl", "start", f"app@{id}")
     return live()
-
-
-DEFAULT_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Back soon</title>
-<body style="font: 1.2rem/1.5 system-ui; max-width: 34rem; margin: 20vh auto; padding: 0 1rem">
-<h1>Back soon</h1><p>We are working on this site. Please try again in a few minutes.</p>
-"""
-
-
-def maintenance(wanted: str, page: Path | None) -> None:
-    """While MAINTENANCE is there the proxy answers all with it and 503. No lock: it must help in a long deploy."""
-    note(what=f"maintenance {wanted}", result="done")
-    if wanted == "off":
-        MAINTENANCE.unlink(missing_ok=True)
-    else:
-        write(MAINTENANCE, page.read_text() if page else page_of(live()) or DEFAULT_PAGE)
-    say(f"maintenance is {wanted}")
-
-
-def page_of(id: str | None) -> str | None:
-    """The app's own maintenance page. Never through a link: root reads it, and it is shown to the world."""
-    if not id or not (name := facts(id).get("maintenance_page")):
-        return None
-    src = RELEASES / id / "src"
-    page = (src / name).resolve()
-    if not page.is_file() or not page.is_relative_to(src.resolve()):
-        raise Refused(f"maintenance_page: {name} is not a file of {id}")
-    return page.read_text()
 
 
 def status() -> dict[str, Any]:
@@ -176,35 +149,90 @@ def show(found: dict[str, Any]) -> None:
         print(found["at_work"])
 
 
-def main() -> int:
+def logs(id: str | None, lines: int, forever: bool) -> None:
+    """Of one release, or of the live one and, with `forever`, of each that follows it."""
+    if id and id not in releases():
+        raise Refused(f"{id} is not here; releases: {', '.join(releases()) or 'none'}")
+    # The slice has every release's lines, of those to come as well.
+    whole = forever and not id
+    follow("_SYSTEMD_SLICE=system-app.slice" if whole else f"--unit=app@{id or live()}", lines, forever=forever)
+
+
+def show_history(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        took = f" in {entry['seconds']} s" if "seconds" in entry else ""
+        by = " ".join(filter(None, (entry["who"], entry.get("key"))))
+        print(f"{entry['at']}  {entry['what']}: {entry['result']}{took}, by {by}; live: {entry['live']}")
+        if "reason" in entry:
+            print(f"  {entry['reason']}")
+
+
+def live_or_refused() -> str:
+    if not (id := live()):
+        raise Refused("no release is live")
+    return id
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="release", description="The app's releases on this host.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("deploy", help="build and switch to the release that the JSON manifest on stdin describes")
-    commands.add_parser("rollback", help="switch back; needs no network").add_argument("id", nargs="?")
-    commands.add_parser("restart", help="the live release once more, without losing a request")
-    commands.add_parser("converge", help="finish or undo an interrupted command; start what is live")
-    commands.add_parser("status", help="fails unless healthy").add_argument("--json", action="store_true")
-    commands.add_parser("list", help="the same, never fails").add_argument("--json", action="store_true")
-    upkeep = commands.add_parser("maintenance", help="answer every visitor with 503 and a page, or serve again")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text)
+
+    command("deploy", "build and switch to the release that the JSON manifest on stdin describes")
+    command("rollback", "switch back; needs no network").add_argument("id", nargs="?")
+    command("restart", "the live release once more, without losing a request")
+    command("converge", "finish or undo an interrupted command; start what is live")
+    command("status", "fails unless healthy").add_argument("--json", action="store_true")
+    command("list", "the same, never fails").add_argument("--json", action="store_true")
+    past = command("history", "who did what, and what came of it")
+    past.add_argument("-n", type=int, default=20, help="as many (20)")
+    past.add_argument("--json", action="store_true")
+    log = command("logs", "the live release's journal, without its secrets")
+    log.add_argument("-n", type=int, default=50, help="as many lines (50)")
+    log.add_argument("-f", "--follow", action="store_true", help="and each to come, of later releases too")
+    log.add_argument("--release", help="of this one")
+    upkeep = command("maintenance", "answer every visitor with 503 and a page, or serve again")
     upkeep.add_argument("wanted", choices=("on", "off"))
     upkeep.add_argument("page", nargs="?", type=Path, help="an HTML file on this host; default: the app's own")
-    commands.add_parser("logs", help="the live release's journal").add_argument("-n", type=int, default=50)
-    args = parser.parse_args()
+    once = command(
+        "exec", "a command where the app runs: its user, environment and sandbox; its exit code is this one's"
+    )
+    once.add_argument("argv", nargs="+", metavar="command", help="after --")
+    command("shell", "a shell there")
+    return parser
+
+
+def main() -> int:
+    args = parser().parse_args()
     if os.geteuid():
         raise Refused(f"only root may; run: sudo release {args.command}")
     for folder in (RELEASES, VENVS, INCOMING):
         folder.mkdir(exist_ok=True)
-    if args.command in ("status", "list"):
-        found = status()
-        print(json.dumps(found)) if args.json else show(found)
-        return 0 if args.command == "list" or found["healthy"] else 1
-    if args.command == "logs":
-        if id := live():
-            print(tail(f"app@{id}", args.n, read_environment(id)).lstrip("\n"))
-        return 0
-    if args.command == "maintenance":
-        maintenance(args.wanted, args.page)
-        return 0
+    match args.command:
+        case "status" | "list":
+            found = status()
+            print(json.dumps(found)) if args.json else show(found)
+            return 0 if args.command == "list" or found["healthy"] else 1
+        case "history":
+            entries = history()[-args.n :]
+            print(json.dumps(entries)) if args.json else show_history(entries)
+        case "logs":
+            logs(args.release, args.n, args.follow)
+        case "maintenance":
+            maintenance(args.wanted, args.page)
+        case "exec":
+            return inside(live_or_refused(), args.argv, terminal=False)
+        case "shell":
+            return inside(live_or_refused(), ["/bin/bash"], terminal=True)
+        case _:
+            change(args)
+    return 0
+
+
+def change(args: argparse.Namespace) -> None:
+    """What changes the live release: one at a time, each after a sweep."""
     manifest = checked(json.load(sys.stdin)) if args.command == "deploy" else {}
     began, before = time.monotonic(), live()
     with one_at_a_time(args.command):
@@ -216,4 +244,3 @@ def main() -> int:
         else:
             now = restart() if args.command == "restart" else converge()
     say(json.dumps({"live": now, "before": before, "seconds": round(time.monotonic() - began, 2)}))
-    return 0

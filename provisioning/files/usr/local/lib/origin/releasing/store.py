@@ -93,19 +93,24 @@ def discard(id: str) -> None:
     shutil.rmtree(RELEASES / id, ignore_errors=True)
 
 
-def drop_unused_venvs() -> None:
+def drop_unused_venvs() -> bool:
+    """Whether there were any."""
     used = {(RELEASES / id / "venv").readlink() for id in releases()}
-    for venv in set(VENVS.iterdir()) - used:
+    unused = set(VENVS.iterdir()) - used
+    for venv in unused:
         shutil.rmtree(venv, ignore_errors=True)
+    return bool(unused)
 
 
-def prune(keep: int) -> None:
+def prune(keep: int) -> bool:
+    """Remove what is not kept; whether that took an environment along."""
     held = {live(), previous(), named(FOLDER_BEFORE)}
     for id in releases()[: -max(keep, 1)]:
         if id not in held:
             discard(id)
-    drop_unused_venvs()
+    dropped = drop_unused_venvs()
     wanted = {facts(id)["source"] for id in releases()}
     for archive in INCOMING.iterdir():  # a younger one may be the next deploy's, still on its way
         if archive.name.partition(".")[0] not in wanted and archive.lstat().st_mtime < time.time() - 3600:
             archive.unlink(missing_ok=True)
+    return dropped
