@@ -197,6 +197,7 @@ def site(
                 manifest=app.manifest(archive, settings.app, settings.site.hostname),
                 environment=environment(name, settings, secrets, opts),
             ),
+            drain=settings.app.drain,
             certificate_days=settings.edge.certificate_days,
             minimum_tls=settings.edge.minimum_tls,
             manage_zone_settings=settings.edge.manage_zone_settings,

@@ -6,10 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
+from pulumi_command import local
 
 from components.sdk import DnsRecord, ZoneSetting
 
 _AUTOMATIC_TTL = 1
+# Seconds until all of Cloudflare's machines use a proxied record's new address. It gives no bound: "within seconds".
+_MOVING_OVER = 10
+# Only another host is waited for: neither the first one nor another time to wait.
+_MOVED_OVER = 'echo "$HOST"; [ "$PULUMI_COMMAND_STDOUT" = "$HOST" ] || sleep "$SECONDS_TO_DRAIN"'
 
 
 def zone_settings(*, minimum_tls: str) -> dict[str, str]:
@@ -32,6 +37,9 @@ class EdgeArgs:
     hostnames: Sequence[str]
     ipv4: pulumi.Input[str]
     ipv6: pulumi.Input[str] | None
+    host_id: pulumi.Input[str]
+    drain: int
+    """Seconds that a host has to finish its requests once another has taken its place."""
     zone_settings: Mapping[str, str]
     """zone_settings() in one stack of a zone, {} in its others: the settings hold for the whole zone."""
 
@@ -40,6 +48,10 @@ class Edge(pulumi.ComponentResource):
     """Records that go live only after what the caller depends on; Full (strict) before the first record.
 
     The provider leaves zone settings as they are when they are destroyed: `before` remembers what they were.
+
+    When the host is another one, the records are switched over only once it is proven, and the run then waits for the
+    old one to finish its requests: an engine deletes what was replaced when all else is done. The wait is here, and no
+    look at the old host's connections, because nothing may depend on that host: it may be dead, and so be replaced.
     """
 
     def __init__(
@@ -65,17 +77,26 @@ class Edge(pulumi.ComponentResource):
                 )
             )
         addresses = {"A": args.ipv4} if args.ipv6 is None else {"A": args.ipv4, "AAAA": args.ipv6}
-        for hostname in args.hostnames:
-            for kind, address in addresses.items():
-                DnsRecord(
-                    f"{name}-{hostname}-{kind.lower()}",
-                    zone_id=args.zone_id,
-                    name=hostname,
-                    type=kind,
-                    content=address,
-                    proxied=True,
-                    ttl=_AUTOMATIC_TTL,
-                    opts=pulumi.ResourceOptions(parent=self, depends_on=[*settings, *after]),
-                )
+        records = [
+            DnsRecord(
+                f"{name}-{hostname}-{kind.lower()}",
+                zone_id=args.zone_id,
+                name=hostname,
+                type=kind,
+                content=address,
+                proxied=True,
+                ttl=_AUTOMATIC_TTL,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[*settings, *after]),
+            )
+            for hostname in args.hostnames
+            for kind, address in addresses.items()
+        ]
+        local.Command(
+            f"{name}-moved-over",
+            create='echo "$HOST"',
+            update=_MOVED_OVER,
+            environment={"HOST": args.host_id, "SECONDS_TO_DRAIN": str(_MOVING_OVER + args.drain)},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=records),
+        )
         self.url = f"https://{args.hostnames[0]}/"
         self.register_outputs({"url": self.url})

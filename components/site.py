@@ -49,6 +49,8 @@ class SiteArgs:
     """What the proxy and the host's firewall are told: rendered, public, by name."""
     authorized_keys: Sequence[str] = ()
     app: AppArgs
+    drain: int = 30
+    """Seconds that a host has to finish its requests once another has taken its place."""
     certificate_days: int = 5475
     minimum_tls: str = "1.2"
     manage_zone_settings: bool = True
@@ -152,6 +154,8 @@ class Site(pulumi.ComponentResource):
                 hostnames=hostnames,
                 ipv4=host.ipv4,
                 ipv6=host.ipv6,
+                host_id=host.host_id,
+                drain=args.drain,
                 zone_settings=owned,
             ),
             inside,

@@ -53,7 +53,7 @@ class App(Section):
     keep: int = Field(
         default=5, ge=2, le=50, description="Releases that are kept for a rollback, the live one included."
     )
-    drain: int = Seconds(0, 600, 30, "How long the old release may finish its requests.")
+    drain: int = Seconds(0, 600, 30, "How long an old release, or host, may finish its requests.")
     maintenance_page: AppFile | None = Field(
         default=None,
         description="An HTML file of the app, shown with 503 after `release maintenance on`; else a plain page.",

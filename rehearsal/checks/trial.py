@@ -95,13 +95,17 @@ def _made(site: Site) -> Trial:
 
 
 @contextlib.contextmanager
-def steady(site: Site, *, slow: bool = True) -> Iterator[dict[str, Any]]:
-    """Load on the site from a visitor for as long as the block runs; the report is filled in when it ends."""
+def steady(site: Site, *, slow: bool = True, kept: bool = True) -> Iterator[dict[str, Any]]:
+    """Load on the site from a visitor for as long as the block runs; the report is filled in when it ends.
+
+    Not `kept` is for a block that changes a record: the stand-in edge is nginx, which then closes visitors' idle
+    connections, also under a request that is on its way.
+    """
     arguments = {
         "hostname": site.hostname,
         "ca": str(site.ca),
         "limit": LOAD_LIMIT,
-        "streams": _streams(site, slow),
+        "streams": [stream for stream in _streams(site, slow) if kept or not stream["keep"]],
     }
     place = site.world.namespace("visitor")
     argv = ["ip", "netns", "exec", place, sys.executable, "-I", load.__file__, json.dumps(arguments)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +146,27 @@ def test_every_name_has_both_records_and_they_are_proxied(archive: Path) -> None
         ("www.example.com", "AAAA"),
     }
     assert all(record.inputs["proxied"] is True and record.inputs["ttl"] == 1 for record in records)
+
+
+@pytest.mark.parametrize(("host", "waits"), [("site-host-id", False), ("another", True)])
+def test_only_another_host_is_waited_for(archive: Path, tmp_path: Path, host: str, waits: bool) -> None:
+    recorder = run(site(archive, DROPLET, drain=5))
+    order(recorder, "site-edge-example.com-a", "site-edge-moved-over")
+    inputs = recorder.named("site-edge-moved-over").inputs
+    (tmp_path / "sleep").write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/slept\n')
+    (tmp_path / "sleep").chmod(0o755)
+    inherited = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PULUMI_COMMAND_STDOUT": "site-host-id"}
+    done = subprocess.run(
+        ["/bin/sh", "-c", inputs["update"]],
+        env={**inherited, **inputs["environment"], "HOST": host},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{host}\n"
+    assert (tmp_path / "slept").exists() == waits
+    if waits:
+        assert (tmp_path / "slept").read_text() == "15\n"
 
 
 def test_the_zone_is_strict(archive: Path) -> None:

@@ -39,7 +39,15 @@ if owned:
     OriginPulls("pulls", OriginPullsArgs(zone_id=zone_id, hostname=hostname), before=before.remembered)
 Edge(
     "edge",
-    EdgeArgs(zone_id=zone_id, hostnames=[hostname], ipv4="198.19.1.2", ipv6=None, zone_settings=owned),
+    EdgeArgs(
+        zone_id=zone_id,
+        hostnames=[hostname],
+        ipv4="198.19.1.2",
+        ipv6=None,
+        host_id="1",
+        drain=0,
+        zone_settings=owned,
+    ),
     before=before.remembered,
     after=[],
 )
@@ -149,7 +157,8 @@ def test_another_zone_is_remembered_for_itself(stack: Stack) -> None:
 
 def test_the_token_is_not_kept(stack: Stack) -> None:
     good(stack.up(at_destroy="restore"))
-    (kept,) = [each for each in stack.engine.state() if each["type"] == "command:local:Command"]
+    kept = [each for each in stack.engine.state() if each["type"] == "command:local:Command"]
+    assert kept
     assert TOKEN not in json.dumps(kept)
 
 

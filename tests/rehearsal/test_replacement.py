@@ -1,0 +1,66 @@
+"""A host is replaced while visitors come: the new one fails first, the old one serves, the next `up` moves over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rehearsal import stackfile
+from rehearsal.checks.site import Site, changed, problem
+from rehearsal.checks.trial import steady
+from rehearsal.cloud import daemon, image, machine, mirror
+from rehearsal.rehearsal import Rehearsal
+from tests.rehearsal.stacks import write
+
+pytestmark = pytest.mark.machines
+MOVED = {"host": {"region": "ams3"}}  # a droplet can't leave its region
+
+
+@pytest.fixture
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    folder = tmp_path_factory.mktemp("replaced")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REHEARSAL_HOME", str(folder))
+        rehearsal = Rehearsal(stackfile.load(write(folder, {"app.drain": 2})), print, lambda event: None)
+        try:
+            rehearsal.prepare()
+            result = rehearsal.up()
+            assert result.ok, problem(result)
+            yield rehearsal
+        finally:
+            rehearsal.remove()
+
+
+def test_a_replaced_host_loses_no_request_even_if_the_new_one_fails_at_first(stack: Rehearsal) -> None:
+    site = Site(stack)
+    before = stack.outputs()
+    with steady(site, kept=False) as load:
+        daemon.stop(stack.world, mirror.FRONT)
+        failed = stack.up(MOVED)
+        (error,) = failed.errors
+        assert "the bootstrap did not finish; the end of its log" in error.text
+        assert "Unable to fetch" in error.text or "Failed to fetch" in error.text
+        assert error.text.rstrip().endswith("it tries again on this host")
+        assert _records(stack) == {before["ipv4"]}
+        assert len(stack.world.store.items(machine.COLLECTION)) == 2
+
+        mirror.ensure(stack.world, image.ensure(stack.world.cache))
+        done = stack.up(MOVED)
+        assert done.ok, problem(done)
+    after = stack.outputs()
+    assert load["failures"] == []
+    assert load["requests"] > 100
+    assert _records(stack) == {after["ipv4"]} != {before["ipv4"]}
+    assert [kept["ipv4"] for kept in stack.world.store.items(machine.COLLECTION).values()] == [after["ipv4"]]
+    # Proven, then switched to, then waited for, and only then the old one goes.
+    steps = [f"{step.op} {step.name}" for step in done.steps if not step.replaced]
+    order = ["replace site-verified-handshake", "update site-edge-example.com-a", "update site-edge-moved-over"]
+    assert sorted(order, key=steps.index) == order
+    host_gone = next(i for i, step in enumerate(done.steps) if (step.op, step.name) == ("delete", "site-host"))
+    assert host_gone > next(i for i, step in enumerate(done.steps) if step.name == "site-edge-moved-over")
+    assert changed(stack.preview(MOVED)) == []
+
+
+def _records(stack: Rehearsal) -> set[str]:
+    return {each["content"] for each in stack.world.store.items("cloudflare/records").values() if each["type"] == "A"}
