@@ -23,7 +23,7 @@ from components.host import HostArgs, Opening
 from components.lookup import LookupFailed, asking
 from components.sdk import AwsProvider, GetZoneFilterArgs, get_ip_ranges, get_zone
 from components.site import AppArgs, Site, SiteArgs
-from provisioning import app, host, origin, ranges
+from provisioning import app, host, origin, ranges, servers
 from settings.fields import CURRENT
 
 
@@ -161,7 +161,9 @@ def site(
     for line in declared.notices(settings):
         pulumi.log.info(line)
     source = folder / settings.app.source
-    app.inspect(source, settings.app.entrypoint, page=settings.app.maintenance_page)
+    app.inspect(
+        source, settings.app.entrypoint, server=servers.name(settings.app.server), page=settings.app.maintenance_page
+    )
     archive = app.archive(source, folder / ".releases", exclude=settings.app.exclude)
     edge_ranges = cloudflare_ranges()
     with asking("site.zone", f"correct {settings.site.zone}, or let CLOUDFLARE_API_TOKEN read that zone"):

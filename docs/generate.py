@@ -120,8 +120,10 @@ def reference() -> str:
         yield "| setting | takes | default | what it does |\n|---|---|---|---|"
         nested: list[tuple[str, Schema]] = []
         for name, field in model["properties"].items():
-            if "$ref" in field:
-                nested.append((f"{key.split(' ')[0]}.{name}", definitions[_name(field)]))
+            if "$ref" in field or "oneOf" in field:
+                nested += [
+                    (f"{key.split(' ')[0]}.{name}{label}", model) for label, model in options(field, definitions)
+                ]
                 continue
             yield f"| `{name}` | {_takes(field)} | {_default(name, field, model)} | {field['description']} |"
         yield ""
@@ -131,11 +133,17 @@ def reference() -> str:
     parts = [INTRODUCTION]
     for full, section in schema["properties"]["config"]["properties"].items():
         key = full.partition(":")[2]
-        for option in section.get("oneOf", [section] if "$ref" in section else []):
-            model = definitions[_name(option)]
-            tag = next(iter(model["properties"].values())).get("const") if "oneOf" in section else None
-            parts.append("\n".join(tables(f"{key} ({tag})" if tag else key, model, "##")))
+        for label, model in options(section, definitions):
+            parts.append("\n".join(tables(f"{key}{label}", model, "##")))
     return "\n".join([*parts, SECRETS])
+
+
+def options(section: Schema, definitions: dict[str, Schema]) -> Iterator[tuple[str, Schema]]:
+    """The models that may stand in a section, each with its tag in brackets where there are several."""
+    for option in section.get("oneOf", [section] if "$ref" in section else []):
+        model = definitions[_name(option)]
+        tag = next(iter(model["properties"].values())).get("const")
+        yield (f" ({tag})" if "oneOf" in section else ""), model
 
 
 def _name(pointer: Schema) -> str:

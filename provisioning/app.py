@@ -160,10 +160,12 @@ def inspect(folder: Path, entrypoint: str, *, server: str = "waitress", page: st
     """
     if not folder.is_dir():
         raise _no_folder(folder)
-    _check_requirements(folder, servers.KINDS[server])
+    _check_requirements(folder, servers.SERVERS[server])
     if page and not (folder / page).is_file():
         raise AppRefused("app.maintenance_page", f'"{page}" is not a file in "{folder}"')
     module, _, name = entrypoint.partition(":")
+    if entrypoint.endswith(".py"):
+        module, name = entrypoint.removesuffix(".py").replace("/", "."), "application"
     file = _module_file(folder, module)
     if file is None:
         place = module.replace(".", "/")
@@ -185,7 +187,7 @@ def inspect(folder: Path, entrypoint: str, *, server: str = "waitress", page: st
 
 
 def _check_name(tree: ast.Module, module: str, name: str, entrypoint: str) -> None:
-    wanted, bound = name.removesuffix("()"), dict(_bound(tree.body))
+    wanted, bound = name.partition("(")[0], dict(_bound(tree.body))
     first = wanted.partition(".")[0]
     if "*" in bound or "__getattr__" in bound:
         return
@@ -198,16 +200,16 @@ def _check_name(tree: ast.Module, module: str, name: str, entrypoint: str) -> No
     what = bound[first]
     if wanted != first:
         return
-    if name.endswith("()"):
+    if "(" in name:
         if isinstance(what, ast.Call) and ast.unparse(what.func).endswith("Flask"):
             raise AppRefused(
                 "app.entrypoint", f'"{entrypoint}": {first} is the app itself', do=f"write {module}:{first}"
             )
-        if isinstance(what, ast.FunctionDef) and (missing := _required(what.args)):
+        if name.endswith("()") and isinstance(what, ast.FunctionDef) and (missing := _required(what.args)):
             raise AppRefused(
                 "app.entrypoint",
                 f'"{entrypoint}": {first} can\'t be called without {", ".join(missing)}',
-                do="give them defaults",
+                do="write them between the brackets, or give them defaults",
             )
     elif isinstance(what, ast.FunctionDef) and not what.args.vararg and len(_required(what.args)) != 2:
         raise AppRefused(  # a WSGI app that is a plain function takes environ and start_response
@@ -294,7 +296,7 @@ def _module_file(folder: Path, module: str) -> Path | None:
     return next((file for file in candidates if file.is_file()), None)
 
 
-def _check_requirements(folder: Path, server: type[servers.Server]) -> None:
+def _check_requirements(folder: Path, server: servers.Server) -> None:
     """That the host will find what to install, as the release tool looks for it, and no server with known holes."""
     project, lock, pinned = (folder / name for name in ("pyproject.toml", "uv.lock", "requirements.txt"))
     try:
@@ -312,16 +314,25 @@ def _check_requirements(folder: Path, server: type[servers.Server]) -> None:
             allowed="uv.lock with pyproject.toml, requirements.txt, or pyproject.toml with [project]",
             do="write one, for example: uv pip freeze > requirements.txt",
         )
-    found = next((p["version"] for p in locked.get("package", []) if p["name"] == server.package), None)
-    if not locked and (match := re.search(rf"(?im)^\s*{server.package}\s*===?\s*([0-9.]+)", lines)):
-        found = match[1]
-    if found and _version(found) < _version(server.oldest_safe):
-        raise AppRefused(
-            "app.source",
-            f"{server.package} {found} has known security holes",
-            allowed=f"{server.oldest_safe} or newer",
-            do=f"raise it in {'uv.lock' if locked else 'requirements.txt'}, or leave it out: the host brings its own",
-        )
+    where = "uv.lock" if locked else "requirements.txt"
+    for package, oldest in server.oldest_safe.items():
+        found = next((p["version"] for p in locked.get("package", []) if p["name"] == package), None)
+        if not locked and (match := re.search(rf"(?im)^\s*{package}\s*===?\s*([0-9.]+)", lines)):
+            found = match[1]
+        if found and _version(found) < _version(oldest):
+            raise AppRefused(
+                "app.source",
+                f"{package} {found} has known security holes",
+                allowed=f"{oldest} or newer",
+                do=f"raise it in {where}, or leave it out: the host brings its own",
+            )
+        if found and package in server.too_new and _version(found) >= _version(server.too_new[package]):
+            raise AppRefused(
+                "app.source",
+                f"{package} {found} no longer has the worker_class that app.server asks for",
+                allowed=f"older than {server.too_new[package]}",
+                do=f"lower it in {where}, leave it out (the host brings its own), or choose gthread or gevent",
+            )
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -361,15 +372,14 @@ class AppSettings(Protocol):
 
 def manifest(packed: AppArchive, app: AppSettings, hostname: str) -> Mapping[str, Any]:
     """What `release deploy` reads on the host, without the environment, which is secret and joins it on the way."""
-    server = servers.server(app.server)
     return {
         "source": packed.source,
         "sha256": packed.sha256,
         "archive": f"/srv/app/incoming/{packed.source}.tar.gz",
-        "run": server.run(app.entrypoint),
-        "requirements": [server.requirement],
+        "run": servers.argv(app.server, app.entrypoint),
+        "requirements": servers.requirements(servers.name(app.server)),
         # So that a release command is written as at home: flask db upgrade.
-        "variables": {} if "." in app.entrypoint.partition(":")[2] else {"FLASK_APP": app.entrypoint},
+        "variables": {} if "." in app.entrypoint.partition(":")[2].partition("(")[0] else {"FLASK_APP": app.entrypoint},
         "health": {"path": app.health.path, "host": hostname, "timeout": app.health.timeout},
         "release_command": list(app.release_command) if app.release_command else None,
         "release_timeout": app.release_timeout,

@@ -20,7 +20,7 @@ from settings.operator import Operator
 from settings.problems import SettingsError
 from settings.proxy import Proxy, Timeouts
 from settings.section import Section
-from settings.server import Waitress
+from settings.server import Eventlet, Gevent, Granian, Gunicorn, Twisted, Uwsgi, Waitress
 from settings.site import Site
 
 __all__ = [
@@ -28,6 +28,10 @@ __all__ = [
     "Droplet",
     "Ec2",
     "Edge",
+    "Eventlet",
+    "Gevent",
+    "Granian",
+    "Gunicorn",
     "Health",
     "Operator",
     "Proxy",
@@ -35,6 +39,8 @@ __all__ = [
     "SettingsError",
     "Site",
     "Timeouts",
+    "Twisted",
+    "Uwsgi",
     "Waitress",
     "check_secret_key",
     "check_secrets",

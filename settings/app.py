@@ -20,7 +20,7 @@ from settings.fields import (
     UrlPath,
 )
 from settings.section import Seconds, Section
-from settings.server import Waitress
+from settings.server import Server, Waitress
 
 
 class Health(Section):
@@ -36,8 +36,10 @@ class App(Section):
     """The app and its life."""
 
     source: Folder = Field(description="The app's folder: a path from the project's folder (Pulumi.yaml's) or from /.")
-    entrypoint: Entrypoint = Field(description="The WSGI callable, or a factory that is called for it.")
-    server: Waitress = Field(default=Waitress(), description="The WSGI server and its options.")
+    entrypoint: Entrypoint = Field(
+        description="The WSGI callable, a factory to call for it, or a file with `application`."
+    )
+    server: Server = Field(default=Waitress(), description="The WSGI server and its options.")
     environment: Annotated[
         Mapping[EnvironmentName, EnvironmentValue], AfterValidator(MappingProxyType), PlainSerializer(dict)
     ] = Field(

@@ -5,6 +5,7 @@ Every one raises Refused, which says what is wrong, what is allowed and what to 
 
 from __future__ import annotations
 
+import ast
 import ipaddress
 import json
 import re
@@ -197,15 +198,27 @@ SshPublicKey = Annotated[
 # ---- the app ----
 
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
-_ENTRYPOINT = re.compile(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*:{_IDENTIFIER}(\.{_IDENTIFIER})*(\(\))?")
+_ENTRYPOINT = re.compile(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*:{_IDENTIFIER}(\.{_IDENTIFIER})*(\(.*\))?")
+_FILE = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*\.py")
 
 
 def entrypoint(value: object) -> str:
-    """Where the WSGI callable is: `module:name`, or `module:factory()` to call for it. Raises Refused."""
+    """Where the WSGI callable is: `module:name`, `module:factory(…)` to call for it, or a file with `application`.
+
+    Raises Refused.
+    """
     text = _text(value)
-    allowed = "module:app, package.module:app or module:create_app()"
+    allowed = "module:app, module:create_app(), module:create_app('production') or path/to/wsgi.py"
     module, colon, name = text.partition(":")
+    if _FILE.fullmatch(text):
+        return text
     if _ENTRYPOINT.fullmatch(text) and not module.endswith(".py"):
+        if "(" in name and not _literal_call(name):
+            raise Refused(
+                f"{shown(value)} calls a factory with more than plain values",
+                allowed=allowed,
+                do="read them from the environment",
+            )
         return text
     if not colon:
         raise Refused(
@@ -214,21 +227,34 @@ def entrypoint(value: object) -> str:
             do=f"write {plain(module.removesuffix('.py'))}:app",
         )
     if module.endswith(".py") or "/" in module:
-        module = module.removesuffix(".py").strip("./").replace("/", ".")
-        raise Refused(f"{shown(value)} names a file", allowed=allowed, do=f"write {plain(module)}:{plain(name)}")
-    if "(" in name:
-        raise Refused(
-            f"{shown(value)} calls a factory with arguments",
-            allowed=allowed,
-            do="read them from the environment",
-        )
+        dotted = module.removesuffix(".py").strip("./").replace("/", ".")
+        raise Refused(f"{shown(value)} names a file", allowed=allowed, do=f"write {plain(dotted)}:{plain(name)}")
     raise Refused(f"{shown(value)} is not an entrypoint", allowed=allowed)
+
+
+def _literal_call(expression: str) -> bool:
+    """That it is one call of a name with text, numbers and the like."""
+    try:
+        call = ast.parse(expression, mode="eval").body
+        assert isinstance(call, ast.Call)
+        assert isinstance(call.func, (ast.Name, ast.Attribute))
+        for value in [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg)]:
+            ast.literal_eval(value)
+    except (SyntaxError, ValueError, AssertionError, RecursionError, MemoryError):
+        return False
+    return all(keyword.arg for keyword in call.keywords)
 
 
 Entrypoint = Annotated[
     str,
     BeforeValidator(entrypoint),
-    WithJsonSchema({"type": "string", "title": "module:callable", "pattern": rf"^{_ENTRYPOINT.pattern}$"}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "title": "module:callable",
+            "pattern": rf"^({_ENTRYPOINT.pattern}|[A-Za-z0-9_-][A-Za-z0-9_./-]*\.py)$",
+        }
+    ),
 ]
 
 # What the host sets for the app, or what would change what runs: name -> why.
@@ -246,7 +272,11 @@ RESERVED = {
     **dict.fromkeys(("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY"), "app.server holds the server's options"),
     **dict.fromkeys(("FLASK_DEBUG", "FLASK_ENV"), "a production site never runs in debug mode"),
 }
-_RESERVED_PREFIXES = {"LD_": "it changes which code runs", "UWSGI_": "app.server holds the server's options"}
+_RESERVED_PREFIXES = {
+    "LD_": "it changes which code runs",
+    "ORIGIN_": _BY_HOST,
+    **dict.fromkeys(("UWSGI_", "GRANIAN_"), "app.server holds the server's options"),
+}
 
 _SECRET_WORDS = {
     "PASSWORD",

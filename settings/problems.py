@@ -83,7 +83,7 @@ def _place(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[str,
     models: dict[str, type[BaseModel]] = {}  # what may stand at this place, by its tag
     for part in location:
         if part in models and len(models) > 1:
-            owner, models = models[str(part)], {}
+            owner, models, name = models[str(part)], {}, ""
         elif part == "[key]":
             continue
         elif isinstance(part, int) and "[key]" not in location:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import json
+import re
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provisioning import app, tools
+from provisioning import app, origin, tools
 from provisioning import host as provisioned
+from provisioning.ranges import FALLBACK
 from rehearsal.cloud import machine
 from rehearsal.cloud.world import World
 from settings import App
@@ -83,18 +88,24 @@ class ReleasedHost:
     def live(self) -> str:
         return self.status()["live"]
 
-    def manifest(self, files: Mapping[str, str], environment: Mapping[str, str] | None = None, **changes: Any) -> str:
-        """Pack and upload an app of these files; the manifest in JSON."""
+    def manifest(
+        self,
+        files: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> str:
+        """Pack and upload an app of these files, with more `settings` of the stack's app; the manifest in JSON."""
         folder = self.out / "app"
         subprocess.run(["rm", "-rf", str(folder)], check=True)
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
         packed = app.archive(folder, self.out / "archives")
-        settings = App.model_validate(
-            {"source": str(folder), "entrypoint": "app:app", "health": {"path": "/health", "timeout": 10}}
-        )
-        made = {**app.manifest(packed, settings, "example.com"), "environment": dict(environment or {})}
+        written = {"source": str(folder), "entrypoint": "app:app", "health": {"path": "/health", "timeout": 10}}
+        asked = App.model_validate({**written, **(settings or {})})
+        made = {**app.manifest(packed, asked, "example.com"), "environment": dict(environment or {})}
         (self.root / made["archive"].lstrip("/")).write_bytes(packed.path.read_bytes())
         return json.dumps(made | changes)
 
@@ -110,6 +121,43 @@ class ReleasedHost:
     def units(self) -> Sequence[str]:
         out = self.run("systemctl", "list-units", "--plain", "--no-legend", "app@*", check=True).stdout
         return [line.split()[0].removeprefix("app@").removesuffix(".service") for line in out.splitlines()]
+
+
+@contextlib.contextmanager
+def caddy(host: ReleasedHost) -> Iterator[None]:
+    """The real proxy with the real way to the app, without TLS, on 127.0.0.1:8080."""
+    proxy = origin.ProxyOptions()
+    text = origin.configuration(hostname="example.com", redirects=(), ranges=FALLBACK, proxy=proxy)["Caddyfile"]
+    to_app = re.search(r"^(\t+)reverse_proxy unix.*?^\1}$", text, re.MULTILINE | re.DOTALL)
+    assert to_app
+    caddyfile = "{\n\tadmin off\n\tauto_https off\n}\nhttp://:8080 {\n\tbind 127.0.0.1\n" + to_app[0] + "\n}\n"
+    (host.root / "etc/caddy/Caddyfile.load").write_text(caddyfile)
+    unit = ("systemd-run", "--quiet", "--unit=caddy-load", "--property=User=caddy", "--property=Group=caddy")
+    run = ("caddy", "run", "--config", "/etc/caddy/Caddyfile.load", "--adapter", "caddyfile")
+    host.run(*unit, "--setenv=HOME=/var/lib/caddy", *run, check=True)
+    try:
+        until(lambda: ":8080 " in host.run("ss", "-ltnH").stdout)
+        yield
+    finally:
+        host.run("systemctl", "stop", "caddy-load", check=True)
+
+
+@contextlib.contextmanager
+def steady_load(host: ReleasedHost) -> Iterator[dict[str, Any]]:
+    """The load of steady_load.py for the length of the block; what it found, once that is over."""
+    load = (Path(__file__).parent / "steady_load.py").read_text()
+    unit = ("systemd-run", "--quiet", "--pipe", "--wait", "--unit=load")
+    found: dict[str, Any] = {}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        loaded = pool.submit(host.run, *unit, "python3", "-c", load, timeout=700)
+        try:
+            time.sleep(1)
+            yield found
+        finally:
+            time.sleep(1)
+            host.run("systemctl", "stop", "load", check=True)
+        found |= json.loads(loaded.result().stdout)
+    print(found)
 
 
 _GET = """

@@ -184,7 +184,7 @@ BAD = {
     "needs arguments": (
         {"app.py": "def make(a, *, b): ..."},
         "app:make()",
-        "can't be called without a, b; do: give them",
+        "can't be called without a, b; do: write them between the brackets, or give them",
     ),
     "only a suggestion of a factory": ({"web.py": FACTORY}, "app:app", r"do: write web:create_app\(\)"),
 }

@@ -11,14 +11,11 @@ import re
 import tarfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from provisioning import origin
-from provisioning.ranges import FALLBACK
 from rehearsal.cloud import machine
-from tests.provisioning.released import FLASK, ReleasedHost, code, user_data
+from tests.provisioning.released import FLASK, ReleasedHost, caddy, code, steady_load, user_data
 from tests.rehearsal.cloud.standing import booted, until
 from tests.rehearsal.conftest import lay
 
@@ -544,45 +541,14 @@ def test_the_cache_of_packages_is_bounded(host: ReleasedHost, live: str) -> None
 # ---- without losing a request ----
 
 
-@pytest.fixture
-def caddy(host: ReleasedHost) -> Iterator[None]:
-    """The real proxy with the real way to the app, without TLS, on 127.0.0.1:8080."""
-    proxy = origin.ProxyOptions()
-    text = origin.configuration(hostname="example.com", redirects=(), ranges=FALLBACK, proxy=proxy)["Caddyfile"]
-    to_app = re.search(r"^(\t+)reverse_proxy unix.*?^\1}$", text, re.MULTILINE | re.DOTALL)
-    assert to_app
-    caddyfile = "{\n\tadmin off\n\tauto_https off\n}\nhttp://:8080 {\n\tbind 127.0.0.1\n" + to_app[0] + "\n}\n"
-    (host.root / "etc/caddy/Caddyfile.load").write_text(caddyfile)
-    unit = ("systemd-run", "--quiet", "--unit=caddy-load", "--property=User=caddy", "--property=Group=caddy")
-    run = ("caddy", "run", "--config", "/etc/caddy/Caddyfile.load", "--adapter", "caddyfile")
-    host.run(*unit, "--setenv=HOME=/var/lib/caddy", *run, check=True)
-    try:
-        until(lambda: ":8080 " in host.run("ss", "-ltnH").stdout)
-        yield
-    finally:
-        host.run("systemctl", "stop", "caddy-load", check=True)
-
-
-@pytest.mark.usefixtures("caddy")
 def test_no_request_is_lost(host: ReleasedHost, live: str) -> None:
     """Deploys, rollback, restart and a broken release under the load of steady_load.py."""
-    load = (Path(__file__).parent / "steady_load.py").read_text()
-    unit = ("systemd-run", "--quiet", "--pipe", "--wait", "--unit=load")
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        loaded = pool.submit(host.run, *unit, "python3", "-c", load, timeout=700)
-        try:
-            time.sleep(1)
-            for number in range(4):
-                host.deploy(code(200 + number))
-            host.release("rollback", check=True)
-            host.release("restart", check=True)
-            assert host.deploy(code(0, "1 / 0"), check=False).returncode == 1
-        finally:
-            time.sleep(1)
-            host.run("systemctl", "stop", "load", check=True)
-        done = loaded.result()
-    found = json.loads(done.stdout)
-    print(found)
+    with caddy(host), steady_load(host) as found:
+        for number in range(4):
+            host.deploy(code(200 + number))
+        host.release("rollback", check=True)
+        host.release("restart", check=True)
+        assert host.deploy(code(0, "1 / 0"), check=False).returncode == 1
     assert found["lost"] == []
     assert all(found["answered"].values())
 

@@ -1,63 +1,73 @@
 from __future__ import annotations
 
-import ast
+import json
 import re
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from provisioning import servers
-from settings import Waitress
+from settings.server import Server
+
+WRITTEN: dict[str, dict[str, Any]] = {
+    "waitress": {"kind": "waitress"},
+    "gunicorn": {"kind": "gunicorn"},
+    "gunicorn-gevent": {"kind": "gunicorn", "worker_class": "gevent"},
+    "gunicorn-eventlet": {"kind": "gunicorn", "worker_class": "eventlet"},
+    "uwsgi": {"kind": "uwsgi"},
+    "uwsgi-gevent": {"kind": "uwsgi", "gevent": 100},
+    "granian": {"kind": "granian"},
+    "gevent": {"kind": "gevent"},
+    "eventlet": {"kind": "eventlet"},
+    "twisted": {"kind": "twisted"},
+}
+"""What a stack writes to get each row of SERVERS."""
 
 
-def arguments(argv: list[str]) -> dict[str, object]:
-    call = ast.parse(argv[-1]).body[-1]
-    assert isinstance(call, ast.Expr)
-    assert isinstance(call.value, ast.Call)
-    return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.value.keywords}
+def chosen(written: dict[str, Any]) -> Any:
+    return TypeAdapter(Server).validate_python(written)
 
 
-def test_waitress_trusts_one_hop_on_a_socket_that_the_proxy_can_open() -> None:
-    given = arguments(servers.Waitress().run("app:app"))
-    assert given["unix_socket"] == "{socket}"
-    assert given["unix_socket_perms"] == "660"
-    assert (given["trusted_proxy"], given["trusted_proxy_count"]) == ("*", 1)
-    assert str(given["trusted_proxy_headers"]).split() == ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]
-    assert given["clear_untrusted_proxy_headers"] is True
-    assert not given.keys() & {"host", "port", "listen"}
+def version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", text)))
 
 
-def test_waitress_gets_the_stack_s_options() -> None:
-    settings = Waitress(threads=3, connection_limit=44, channel_timeout=55, max_request_header_size=66_666)
-    given = arguments(servers.server(settings).run("app:app"))
-    assert {name: given[name] for name in ("threads", "connection_limit", "channel_timeout")} == {
-        "threads": 3,
-        "connection_limit": 44,
-        "channel_timeout": 55,
-    }
-    assert given["max_request_header_size"] == 66_666
+def test_every_server_can_be_chosen() -> None:
+    assert WRITTEN.keys() == servers.SERVERS.keys()
+    for name, written in WRITTEN.items():
+        assert servers.name(chosen(written)) == name
 
 
-@pytest.mark.parametrize(
-    ("entrypoint", "imported", "served"),
-    [
-        ("app:app", "app", "app.app"),
-        ("site.web:create_app()", "site.web", "site.web.create_app()"),
-        ("serve:app.wsgi", "serve", "serve.app.wsgi"),
-    ],
-)
-def test_the_entrypoint_is_imported_and_served(entrypoint: str, imported: str, served: str) -> None:
-    lines = servers.Waitress().run(entrypoint)[-1].splitlines()
-    assert lines[1] == f"import {imported}"
-    assert lines[2].startswith(f"waitress.serve({served}, ")
+@pytest.mark.parametrize("name", servers.SERVERS)
+def test_every_package_is_pinned_at_a_safe_version(name: str) -> None:
+    pinned = {}
+    for line in servers.requirements(name):
+        found = re.fullmatch(r"([a-z-]+)==(\S+?)(?: ; \S.*?)?( --hash=sha256:[0-9a-f]{64})+", line)
+        assert found, line
+        pinned[found[1]] = found[2]
+    row = servers.SERVERS[name]
+    assert pinned.keys() & row.oldest_safe.keys()
+    for package in pinned.keys() & row.oldest_safe.keys():
+        assert version(pinned[package]) >= version(row.oldest_safe[package])
+    for package, first in row.too_new.items():
+        assert version(pinned[package]) < version(first)
+    if "greenlet" in pinned:
+        assert version(pinned["greenlet"]) >= (1,)
 
 
-@pytest.mark.parametrize("kind", servers.KINDS)
-def test_every_server_is_pinned_at_a_safe_version(kind: str) -> None:
-    server = servers.KINDS[kind]
-    pinned = re.fullmatch(rf"{server.package}==([0-9.]+)( --hash=sha256:[0-9a-f]{{64}})+", server.requirement)
-    assert pinned
-    assert tuple(map(int, pinned[1].split("."))) >= tuple(map(int, server.oldest_safe.split(".")))
+@pytest.mark.parametrize("name", servers.SERVERS)
+def test_what_is_compiled_is_what_is_asked_for(name: str) -> None:
+    asked = (servers.PINS / f"{name}.in").read_text().splitlines()
+    got = [line.split()[0] for line in servers.requirements(name)]
+    assert {line for line in asked if not line.startswith("#")} <= set(got)
 
 
-def test_the_settings_know_the_same_kinds() -> None:
-    assert servers.KINDS.keys() == {Waitress().kind}
+def test_only_what_the_stack_writes_wins_over_the_app_s_own_file() -> None:
+    python, *module, spec = servers.argv(chosen({"kind": "gunicorn", "workers": 3, "timeout": 120}), "app:app")
+    assert (python, module) == ("{venv}/bin/python", ["-m", "origin_server"])
+    told = json.loads(spec)
+    assert told["options"] == {"workers": 3, "timeout": 120}
+    assert told["defaults"]["worker_class"] == "gthread"
+    assert not {"workers", "timeout", "kind", "access_log"} & told["defaults"].keys()
+    assert (told["server"], told["entrypoint"], told["socket"]) == ("gunicorn", "app:app", "{socket}")

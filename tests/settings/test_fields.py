@@ -174,7 +174,18 @@ def test_no_ssh_public_key() -> None:
         assert line.split()[1][20:40] not in str(refused.value) and private[60:100] not in str(refused.value)
 
 
-@pytest.mark.parametrize("written", ["hello:app", "shop.wsgi:application", "shop:create_app()", "a.b:c.d", "_a1:_b2"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("hello:app", "shop.wsgi:application", "shop:create_app()", "a.b:c.d", "_a1:_b2"),
+        *(
+            "shop:create_app('prod', debug=False)",
+            "shop:create_app({'A': [1, None]})",
+            "wsgi.py",
+            "deploy/shop-wsgi.py",
+        ),
+    ],
+)
 def test_entrypoint(written: str) -> None:
     assert fields.entrypoint(written) == written
 
@@ -183,14 +194,17 @@ def test_entrypoint(written: str) -> None:
     ("written", "do"),
     [
         ("hello", "do: write hello:app"),
-        ("hello.py", "do: write hello:app"),
+        ("../wsgi.py", "names no callable"),
+        ("/srv/wsgi.py", "names no callable"),
         ("hello.py:app", "do: write hello:app"),
         ("./shop/wsgi.py:app", "do: write shop.wsgi:app"),
-        ("shop:create_app('prod')", "calls a factory with arguments"),
+        ("shop:create_app(open('/etc/passwd'))", "more than plain values"),
+        ("shop:create_app(**{})", "more than plain values"),
+        ("shop:create_app(1) or quit()", "more than plain values"),
         ("shop:create app", "is not an entrypoint"),
         (":app", "is not an entrypoint"),
         ("shop:app; rm -rf /", "is not an entrypoint"),
-        ("shop:app()()", "calls a factory with arguments"),
+        ("shop:app()()", "more than plain values"),
     ],
 )
 def test_no_entrypoint(written: str, do: str) -> None:

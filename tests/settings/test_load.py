@@ -14,7 +14,8 @@ from .samples import VALID, Config, having, lacking, refusal
 
 HOSTNAMES = "allowed: letters, digits and hyphens between dots, like www.example.com"
 RANGES = "allowed: an address, a range like 203.0.113.0/28 or 2001:db8:7::/64, or current"
-ENTRYPOINTS = "allowed: module:app, package.module:app or module:create_app()"
+ENTRYPOINTS = "allowed: module:app, module:create_app(), module:create_app('production') or path/to/wsgi.py"
+SERVERS = "waitress, gunicorn, uwsgi, granian, gevent, eventlet, twisted"
 
 REFUSED: list[tuple[str, object, str]] = [
     # ---- site ----
@@ -139,15 +140,44 @@ REFUSED: list[tuple[str, object, str]] = [
     # ---- app ----
     (
         "app.entrypoint",
-        "wsgi.py",
-        f'app.entrypoint: "wsgi.py" names no callable; {ENTRYPOINTS}; do: write wsgi:app',
+        "wsgi",
+        f'app.entrypoint: "wsgi" names no callable; {ENTRYPOINTS}; do: write wsgi:app',
     ),
-    ("app.server.kind", "gunicorn", 'app.server.kind: "gunicorn" is not allowed; allowed: "waitress"'),
+    ("app.server.kind", "gunicron", f'app.server.kind: "gunicron" is not allowed; allowed: {SERVERS}'),
+    ("app.server", {"threads": 4}, f"app.server.kind: is missing; allowed: {SERVERS}; do: add it"),
+    (
+        "app.server",
+        {"kind": "gunicorn", "worker_class": "sync", "threads": 4},
+        "app.server: threads: 4 does not go with worker_class sync, which uses none; allowed: 1, or worker_class "
+        "gthread",
+    ),
+    (
+        "app.server",
+        {"kind": "gunicorn", "worker_class": "sync", "worker_connections": 10},
+        "app.server: worker_connections does not go with worker_class sync, which has one at a time; do: remove the "
+        "line, or choose gthread or gevent",
+    ),
+    (
+        "app.server",
+        {"kind": "uwsgi", "gevent": 100, "threads": 4},
+        "app.server: gevent and threads are two ways to do the same; do: remove one of them",
+    ),
+    (
+        "app.server",
+        {"kind": "gevent", "workers": 4},
+        "app.server.workers: unknown key; allowed: kind, access_log, spawn, backlog; do: remove it",
+    ),
+    (
+        "app.server",
+        {"kind": "gunicorn", "worker_class": "tornado"},
+        'app.server.worker_class: "tornado" is not allowed; allowed: "gthread", "sync", "gevent", "eventlet"',
+    ),
+    ("app.server", {"kind": "gunicorn", "workers": 0}, "app.server.workers: 0 is out of range; allowed: 1 to 256"),
     ("app.server.threads", 0, "app.server.threads: 0 is out of range; allowed: 1 to 256"),
     (
         "app.server.thread",
         4,
-        "app.server.thread: unknown key; allowed: kind, threads, connection_limit, channel_timeout, "
+        "app.server.thread: unknown key; allowed: kind, access_log, threads, connection_limit, channel_timeout, "
         "max_request_header_size; do: write threads",
     ),
     ("app.keep", "5", 'app.keep: "5" is not a whole number; do: write digits without quotes'),

@@ -104,8 +104,8 @@ def test_a_renamed_key_is_named(path: tuple[str | int, ...], suffix: str) -> Non
     for key in path[:-1]:
         section = section[key]
     name = f"{path[-1]}{suffix}"
-    # Any name is good below environment; without `cloud` nothing tells which keys a host may have.
-    if "environment" in path[:-1] or path == ("host", "cloud"):
+    # Any name is good below environment; without its tag nothing tells which keys a host or a server may have.
+    if "environment" in path[:-1] or path in (("host", "cloud"), ("app", "server", "kind")):
         return
     section[name] = section.pop(path[-1])
     try:

@@ -53,7 +53,7 @@ def test_the_schema_leaves_pulumis_own_keys_alone() -> None:
         having("site.hostnam", "x"),
         having("app.keep", "5"),
         having("app.keep", 51),
-        having("app.server.kind", "gunicorn"),
+        having("app.server.kind", "gunicron"),
         having("edge.minimum_tls", 1.2),
         having("operator.ranges", []),
         having("host.cloud", "gcp"),

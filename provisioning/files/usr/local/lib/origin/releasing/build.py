@@ -19,6 +19,7 @@ from releasing.journal import tail
 from releasing.sources import unpack
 from releasing.store import facts, releases, sock
 
+SERVING = Path("/usr/local/lib/origin/origin_server")
 UV_CACHE, MAX_CACHE = Path("/var/cache/uv"), 1 << 30  # bytes
 BUILD_TIMEOUT = 900  # seconds
 UV = {
@@ -52,6 +53,8 @@ def prepare(id: str, manifest: dict[str, Any], digest: str) -> None:
         shutil.chown(src, "build", "build")
         unpack(Path(manifest["archive"]), manifest["sha256"], src)
     build(id, manifest["requirements"])
+    # Its own copy, so that going back to it needs nothing of a newer host.
+    shutil.copytree(SERVING, folder / "lib" / SERVING.name)
     write(folder / "environment", environment_file(manifest["environment"]), 0o600)
     write(folder / "run", launcher(id, manifest["run"], manifest["variables"]), 0o755)
     public = {k: v for k, v in manifest.items() if k != "environment"}
@@ -89,12 +92,11 @@ def installation(src: Path, requirements: list[str]) -> tuple[str, str]:
         if whole or path.suffix in {".txt", ".in", ".lock"} or path.name in {"pyproject.toml", "uv.toml"}:
             digest.update(f"\0{path.relative_to(src)}\0".encode() + path.read_bytes())
     script = f"uv venv -q $1; export UV_PROJECT_ENVIRONMENT=$1 UV_PYTHON=$1/bin/python\n{install}\n"
+    # Each by itself and without what it needs, which is among them: what the app brings is never replaced.
     for pinned in requirements:
         name = pinned.partition("=")[0]
-        script += (
-            f"uv pip show -q {name} || "
-            f"{{ echo {shlex.quote(pinned)} | uv pip install --require-hashes -r -; echo {name} >>$1/added; }}\n"
-        )
+        script += f"uv pip show -q {name} || {{ echo {name} >>$1/added; echo {shlex.quote(pinned)} >>$1/added.txt; }}\n"
+    script += "[ ! -e $1/added.txt ] || uv pip install --no-deps --require-hashes -r $1/added.txt\n"
     return digest.hexdigest()[:16], script
 
 
@@ -130,7 +132,8 @@ def build(id: str, requirements: list[str]) -> None:
         shutil.chown(folder, "root", "upstream")
         folder.chmod(0o750)
     if (venv / "added").exists():
-        say(f"not in the app's requirements, so installed beside them: {(venv / 'added').read_text().strip()}")
+        added = ", ".join((venv / "added").read_text().split())
+        say(f"not in the app's requirements, so installed beside them: {added}")
 
 
 def launcher(id: str, argv: list[str], variables: dict[str, str]) -> str:
@@ -142,7 +145,7 @@ def launcher(id: str, argv: list[str], variables: dict[str, str]) -> str:
 # The server of release {id}; with arguments: that command, in the same place.
 cd {folder}/src || exit
 export RELEASE={id} PATH={folder}/venv/bin:/usr/bin:/bin PYTHONUNBUFFERED=1
-export PYTHONPATH={folder}/src:{folder}/src/src${{PYTHONPATH:+:$PYTHONPATH}}
+export PYTHONPATH={folder}/src:{folder}/src/src:{folder}/lib${{PYTHONPATH:+:$PYTHONPATH}}
 {defaults}[ $# = 0 ] || exec "$@"
 exec {shlex.join(argv)}
 """

@@ -1,0 +1,30 @@
+"""gevent's own server: one process, one greenlet a request.
+
+https://www.gevent.org/api/gevent.pywsgi.html
+"""
+
+from __future__ import annotations
+
+import signal
+
+import gevent
+from gevent import monkey
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIServer
+
+from origin_server.spec import STOP, Spec, listen
+
+
+def serve(spec: Spec) -> None:
+    monkey.patch_all()  # before anything of the app's is imported
+    from origin_server.wsgi import application
+
+    listener = listen(spec.socket, spec["backlog"])
+    listener.setblocking(False)
+    server = WSGIServer(listener, application, spawn=Pool(spec["spawn"]), log=None)
+    server.start()
+    stopped = Event()
+    gevent.signal_handler(signal.SIGTERM, stopped.set)
+    stopped.wait()
+    server.stop(timeout=STOP)

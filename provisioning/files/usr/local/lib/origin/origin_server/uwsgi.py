@@ -1,0 +1,107 @@
+"""uWSGI over HTTP, with the app's own uwsgi.ini between our defaults and what the stack says.
+
+https://uwsgi-docs.readthedocs.io/en/latest/Options.html, and for what is best set:
+https://uwsgi-docs.readthedocs.io/en/latest/ThingsToKnow.html
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from origin_server.hop import App, Environ
+from origin_server.spec import STOP, Spec, cores, processes
+
+OURS = re.compile(
+    r"\s*((https?|fastcgi|scgi|uwsgi|raw|puwsgi|upd|ssl|zeromq|ugreen)?-?(modifier1-)?socket\S*|https?|https?-to|http2?-\S+"
+    r"|fastrouter\S*|u?id|g?id|chmod-socket|chown-socket|abstract-socket|chdir2?|module|wsgi|wsgi-file|file|mount"
+    r"|callable|home|virtualenv|venv|pyhome|pythonpath|daemonize2?|logto2?|log-?to\S*|pidfile2?|safe-pidfile2?"
+    r"|touch-\S+|py-autoreload|python-autoreload|stats\S*|master|emperor\S*|http-socket\S*|plugins?|chroot)\s*=",
+)
+"""Lines of the app's file that don't count here: who listens where, as whom, which app, and where logs go."""
+
+
+def own(text: str) -> Iterator[str]:
+    """The [uwsgi] section's lines that the app may decide."""
+    inside = False
+    for line in text.splitlines():
+        if line.startswith("["):
+            inside = line.strip() == "[uwsgi]"
+        elif inside and line.strip() and line.strip()[0] not in ";#" and not OURS.match(line.replace("_", "-")):
+            yield line.replace("%d", f"{Path.cwd()}/")
+
+
+def lines(options: dict[str, object]) -> Iterator[str]:
+    for name, value in options.items():
+        if value is not None:
+            yield f"{name.replace('_', '-')} = {str(value).lower() if isinstance(value, bool) else value}"
+
+
+def configuration(spec: Spec, file: str) -> str:
+    """The whole ini: what comes later wins."""
+    chosen = spec.defaults | spec.options
+    # One process a core uses all of the processor, and one more serves while another is replaced.
+    sized = {"processes": processes(cores() + 1)}
+    if not chosen.get("gevent"):
+        sized["threads"] = 4
+    ours = {
+        "http_socket": spec.socket,
+        "chmod_socket": "660",
+        "module": "origin_server.wsgi:application",
+        "virtualenv": sys.prefix,
+        "master": True,
+        "strict": True,  # an option that does not exist is an error
+        "need_app": True,
+        "single_interpreter": True,
+        "enable_threads": True,
+        # SIGTERM would reload, and die-on-term would cut what is under way.
+        "hook_master_start": "unix_signal:15 gracefully_kill_them_all",
+        "vacuum": True,
+        "lazy_apps": True,  # each process opens its own connections to databases
+        "disable_logging": True,  # the hop writes the access log
+        "worker_reload_mercy": STOP,
+    }
+    if chosen.get("gevent"):
+        ours["gevent_monkey_patch"] = True
+    return "\n".join(["[uwsgi]", *lines(sized | spec.defaults), *own(file), *lines(spec.options), *lines(ours), ""])
+
+
+class Chunks(io.RawIOBase):
+    """A chunked body: uWSGI leaves it to the app to ask for each chunk."""
+
+    def __init__(self, next_chunk: Callable[[], bytes]) -> None:
+        self.next_chunk, self.left = next_chunk, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.left = self.left or memoryview(self.next_chunk())
+        count = min(len(buffer), len(self.left))
+        buffer[:count], self.left = self.left[:count], self.left[count:]
+        return count
+
+
+def reading_chunks(app: App) -> App:
+    """`app` with chunked bodies in wsgi.input, as the other servers have them."""
+    import uwsgi
+
+    def application(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+            environ["wsgi.input"] = io.BufferedReader(Chunks(uwsgi.chunked_read))
+        return app(environ, start_response)
+
+    return application
+
+
+def serve(spec: Spec) -> None:
+    app_file = Path("uwsgi.ini")
+    ini = Path(spec.socket).with_name("uwsgi.ini")
+    ini.write_text(configuration(spec, app_file.read_text() if app_file.is_file() else ""))
+    program = Path(sys.prefix) / "bin/uwsgi"
+    os.execv(program, [str(program), "--ini", str(ini)])

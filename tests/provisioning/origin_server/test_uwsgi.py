@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from origin_server import spec, uwsgi
+
+GIVEN = spec.Spec("uwsgi", "app:app", "/run/app/1/http.sock", True, {"harakiri": 120}, {"processes": 77})
+
+
+def test_what_comes_later_wins() -> None:
+    lines = uwsgi.configuration(GIVEN, "[uwsgi]\nharakiri = 20\nprocesses = 9\ncustom = 1\n").splitlines()
+    at = lines.index
+    assert at("harakiri = 120") < at("harakiri = 20")
+    assert at("processes = 9") < at("processes = 77") < at("http-socket = /run/app/1/http.sock")
+    assert "custom = 1" in lines
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "socket = 127.0.0.1:3031", "http = :5000", "http-socket=:80", "https = :443,a,b", "uwsgi-socket = /x",
+        "uid = root", "gid=root", "chmod-socket = 666", "chmod_socket = 666", "daemonize = /var/log/x", "logto = /x",
+        "module = evil:app", "wsgi-file = x.py", "callable = x", "home = /x", "virtualenv = /x", "chdir = /",
+        "  socket = x", "stats = :1717", "pidfile = /x", "emperor = /x", "touch-reload = /x", "master = false",
+        "fastrouter = :1", "mount = /=x", "file = x", "pythonpath = /x", "http_socket = :1",
+    ],
+)  # fmt: skip
+def test_who_listens_where_and_as_whom_is_not_the_app_s(line: str) -> None:
+    assert list(uwsgi.own(f"[uwsgi]\n{line}\n")) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["threads = 4", "max-requests = 1000", "env = A=b", "harakiri = 3", "cheaper = 2", "buffer-size = 32768"]
+)
+def test_the_rest_is(line: str) -> None:
+    assert list(uwsgi.own(f"# c\n[other]\nx = 1\n[uwsgi]\n; c\n\n{line}\n")) == [line]
+
+
+def test_a_chunked_body_reads_as_one() -> None:
+    chunks = iter([b"ab", b"cde", b""])
+    reader = uwsgi.io.BufferedReader(uwsgi.Chunks(lambda: next(chunks)))
+    assert reader.read() == b"abcde"
