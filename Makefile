@@ -42,10 +42,13 @@ bench: ## Measure it against the alternatives, half an hour: docs/benchmarks.md
 	@./setup --machines
 	$(AS_ROOT) $(PYTHON) -m bench.run
 
-lock: ## Compile requirements.lock from pyproject.toml
-	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras \
-	    --no-emit-index-url --no-emit-find-links --no-header pyproject.toml --output-file requirements.lock
+# No index's address goes in, as uv.lock would have it.
+COMPILE := .venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+OURS := --universal --python-version 3.11 pyproject.toml
+
+lock: ## Compile requirements.lock, what of it the package needs, and the servers' pins
+	$(COMPILE) $(OURS) --all-extras --output-file requirements.lock
+	$(COMPILE) $(OURS) --constraint requirements.lock --output-file package/requirements.txt
 	for pins in provisioning/servers/pins/*.in; do \
-	    .venv/bin/uv pip compile --quiet --python-version 3.13 --python-platform linux --only-binary :all: \
-	        --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+	    $(COMPILE) --python-version 3.13 --python-platform linux --only-binary :all: --no-annotate \
 	        $$pins --output-file $${pins%.in}.txt || exit; done

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md and schema/settings.schema.json from the models in settings/: `python -m docs.generate`."""
+"""Writes what is made from the models in settings/, settings.md and more (`outputs`): `python -m docs.generate`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from docs import arguments
 from settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -189,6 +190,7 @@ def outputs() -> dict[Path, str]:
     """The generated files and what they should say."""
     return {
         ROOT / "docs/settings.md": reference(),
+        ROOT / "package/arguments.py": arguments.source(),
         ROOT / "schema/settings.schema.json": json.dumps(stack_schema(), indent=2) + "\n",
     }
 

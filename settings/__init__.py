@@ -13,7 +13,13 @@ from pydantic import Field, ValidationError
 
 from settings import problems
 from settings.app import App, Health
-from settings.credentials import check_secret_key, check_secrets, missing_credentials
+from settings.credentials import (
+    check_secret,
+    check_secret_key,
+    check_secret_name,
+    check_secrets,
+    missing_credentials,
+)
 from settings.edge import Edge
 from settings.host import Droplet, Ec2
 from settings.operator import Operator
@@ -42,7 +48,9 @@ __all__ = [
     "Twisted",
     "Uwsgi",
     "Waitress",
+    "check_secret",
     "check_secret_key",
+    "check_secret_name",
     "check_secrets",
     "load",
     "missing_credentials",

@@ -60,27 +60,39 @@ def check_secrets(secrets: object, environment: Mapping[str, str]) -> dict[str, 
     checked: dict[str, str] = {}
     lines: list[str] = []
     for name, value in secrets.items():
-        key = f"secrets.{plain(str(name))}"
         try:
-            environment_name(name)
-            text = environment_text(value)
-        except Refused as refused:
-            lines.append(f"{key}: {refused}")
-            continue
-        if not text:
-            lines.append(f"{key}: is empty; do: use `{_SET} {key}`, or remove it")
-        elif name in environment:
-            lines.append(f"{key}: is in app.environment too; do: remove one of the two")
-        else:
-            checked[name] = text
-    if "SECRET_KEY" in checked:
-        try:
-            check_secret_key(checked["SECRET_KEY"])
-        except SettingsError as weak:
-            lines.extend(weak.lines)
+            check_secret_name(name, environment)
+            checked[name] = check_secret(name, value)
+        except SettingsError as error:
+            lines.extend(error.lines)
     if lines:
         raise SettingsError(lines)
     return checked
+
+
+def check_secret_name(name: object, environment: Mapping[str, str]) -> None:
+    """Raises SettingsError for what can't name a variable, or names one of the plain environment too."""
+    key = f"secrets.{plain(str(name))}"
+    try:
+        environment_name(name)
+    except Refused as refused:
+        raise SettingsError([f"{key}: {refused}"]) from None
+    if name in environment:
+        raise SettingsError([f"{key}: is in app.environment too; do: remove one of the two"])
+
+
+def check_secret(name: str, value: object) -> str:
+    """The text of a secret. Raises SettingsError, which never shows it."""
+    key = f"secrets.{name}"
+    try:
+        text = environment_text(value)
+    except Refused as refused:
+        raise SettingsError([f"{key}: {refused}"]) from None
+    if not text:
+        raise SettingsError([f"{key}: is empty; do: use `{_SET} {key}`, or remove it"])
+    if name == "SECRET_KEY":
+        check_secret_key(text)
+    return text
 
 
 # Each provider's own names: the environment's, and the configuration's. AWS finds its credentials by a long chain

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = {"wiring", "policy", "components", "provisioning", "rehearsal", "tests", "settings"}
+OURS = {"wiring", "policy", "package", "components", "provisioning", "rehearsal", "tests", "settings"}
 
 ALLOWED = {
     "components": {"components", "provisioning"},
@@ -16,6 +16,7 @@ ALLOWED = {
     "settings": {"settings"},
     "rehearsal": {"rehearsal", "provisioning"},
     "policy": {"policy", "settings", "provisioning"},
+    "package": {"package", "wiring", "settings"},
 }
 
 

@@ -79,13 +79,13 @@ def test_every_wrong_secret_is_named_and_none_is_shown() -> None:
     with pytest.raises(SettingsError) as error:
         check_secrets(values, {"GREETING": "hello"})
     assert list(error.value.lines) == [
+        f"secrets.SECRET_KEY: has 7 characters; {DO}",
         'secrets.B-AD: "B-AD" is no name for an environment variable; allowed: letters, digits and _, no digit first',
         "secrets.RELEASE: RELEASE is reserved: the host sets it; do: remove it",
         "secrets.GREETING: is in app.environment too; do: remove one of the two",
         "secrets.N: is a number, not text; do: write the value in quotes",
         "secrets.EMPTY: is empty; do: use `pulumi config set --secret --path secrets.EMPTY`, or remove it",
         "secrets.NUL: holds a control character other than tab and newline; do: retype it, or encode it in base64",
-        f"secrets.SECRET_KEY: has 7 characters; {DO}",
     ]
     assert "hunter2" not in str(error.value)
 
