@@ -38,7 +38,7 @@ format:
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-bench: ## Measure it against the alternatives, half an hour: docs/benchmarks.md
+bench: ## Measure it against the alternatives, two hours: docs/benchmarks.md
 	@./setup --machines
 	$(AS_ROOT) $(PYTHON) -m bench.run
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench import tables
 from bench.chart import Bar, bars
 from bench.measure import Comparison
 
@@ -20,14 +21,15 @@ INTRODUCTION = """\
 
 <!-- Generated from bench/results.json by `python -m bench.report`. -->
 
-Each figure is a ratio, ours by theirs, so less is better. Both sides run in turn, the first to go changing from round
-to round, so that what slows one down slows the other as well; the ratio is the median of the rounds' ratios, with the
-lowest and the highest beside it. Seconds are medians and hold for one machine on one day; the ratios travel better.
-No test fails by a time.
+Each figure is a ratio, ours by theirs, so less is better, unless its aim says "or more". Both sides run in turn, the
+first to go changing from round to round, so that what slows one down slows the other as well; the ratio is the median
+of the rounds' ratios, with the lowest and the highest beside it. Seconds are medians and hold for one machine on one
+day; the ratios travel better. No test fails by a time.
 
 ```sh
-make bench                                                     # all of it, half an hour, as root on Linux
+make bench                                                     # all of it, two hours, as root on Linux
 .venv/bin/python -m bench.run --only imports preview --rounds 5  # a part of it
+.venv/bin/python -m bench.run --only serving --quick             # a first look at a part, kept out of this page
 ```
 """
 
@@ -81,20 +83,16 @@ is the SDK's registration, the engine, and its state file, which is written whol
 
 def page(results: Results) -> str:
     """docs/benchmarks.md."""
-    parts = [INTRODUCTION, _overview(results)]
-    sections = {
-        "first-page": (FIRST_PAGE, _first_page),
-        "installs": (INSTALLS, lambda part: _pairs(part) + "\n![Installing requirements](../bench/installs.svg)\n"),
-        "imports": (IMPORTS, _pairs),
-        "preview": (PREVIEW, _preview),
-        "growth": (GROWTH, _growth),
-    }
-    for name, (text, show) in sections.items():
-        if name in results:
-            part = results[name]
-            measured = f"Measured on {part['when']}, {part['machine']}, load {part['load']} before.\n"
-            parts.append(f"{text}\n{show(part)}\n{measured}")
-    return "\n".join(parts)
+    return "\n".join(
+        [INTRODUCTION, _overview(results), *(section(name, results) for name in SECTIONS if name in results)]
+    )
+
+
+def section(name: str, results: Results) -> str:
+    """What the page says about one part."""
+    part, (text, show) = results[name], SECTIONS[name]
+    measured = f"Measured on {part['when']}, {part['machine']}, load {part['load']} before.\n"
+    return f"{text}\n{show(part)}\n{measured}"
 
 
 def pictures(results: Results) -> dict[Path, str]:
@@ -110,6 +108,9 @@ def pictures(results: Results) -> dict[Path, str]:
     if "installs" in results:
         groups = [_two_bars(c, titled=True) for c in _comparisons(results["installs"])]
         found["installs"] = bars("Installing an app's requirements, seconds", groups)
+    for name, draw in (("serving", tables.serving_chart), ("releases", tables.releases_chart)):
+        if name in results:
+            found[name] = draw(results[name])
     return {ROOT / f"bench/{name}.svg": text for name, text in found.items()}
 
 
@@ -135,6 +136,7 @@ def _overview(results: Results) -> str:
         for c in _comparisons(part):
             spread = f"{min(c.ratios):.2f} to {max(c.ratios):.2f}, n = {len(c.pairs)}"
             lines.append(f"| {c.title} | **{c.ratio:.2f}** | {spread} | {c.aim or ''} |")
+    lines += tables.overview(results)
     if "preview" in results:
         lines.append(f"| A preview's time that is imports | **{_import_share(results['preview']):.2f}** | | |")
     return "\n".join(lines) + "\n"
@@ -202,6 +204,19 @@ def _number(value: float) -> str:
 
 def _s(value: float) -> str:
     return f"{_number(value)} s"
+
+
+SECTIONS: Mapping[str, tuple[str, Callable[[Results], str]]] = {
+    "first-page": (FIRST_PAGE, _first_page),
+    "installs": (INSTALLS, lambda part: _pairs(part) + "\n![Installing requirements](../bench/installs.svg)\n"),
+    "serving": (tables.SERVING, tables.serving),
+    "tuning": (tables.TUNING, tables.tuning),
+    "releases": (tables.RELEASES, tables.releases),
+    "imports": (IMPORTS, _pairs),
+    "preview": (PREVIEW, _preview),
+    "growth": (GROWTH, _growth),
+}
+"""The page's parts in their order: text, and what shows the figures."""
 
 
 def outputs() -> Iterator[tuple[Path, str]]:

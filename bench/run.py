@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import datetime
 import json
+import math
 import os
 import platform
 import subprocess
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import first_page, imports, installs, phases, preview, report, worlds
+from bench import cells, first_page, imports, installs, phases, preview, releases, report, serving, tuning, worlds
 from bench.measure import PROJECT, Comparison
 from rehearsal.cloud.world import World
 
@@ -49,12 +50,32 @@ def _installs(rounds: int) -> Part:
         worlds.remove(World(worlds.home(worlds.ORIGIN) / "dev"))
 
 
+def _serving(rounds: int) -> Part:
+    return {"cells": serving.measure(rounds, SECONDS)}
+
+
+def _tuning(rounds: int) -> Part:
+    return {"rows": tuning.measure(rounds, SECONDS)}
+
+
+def _releases(rounds: int) -> Part:
+    # A hundred in all, in windows; a quick look has a few in one.
+    count = math.ceil(100 / len(cells.PROXIES)) if rounds > 1 else 3
+    return {"rows": releases.measure(rounds, count)}
+
+
+SECONDS = 2.0
+"""How long a load is put on one side at a time."""
+
 PARTS: dict[str, Callable[[int], Part]] = {
     "imports": _imports,
     "preview": _preview,
     "growth": _growth,
     "first-page": _first_page,
     "installs": _installs,
+    "serving": _serving,
+    "tuning": _tuning,
+    "releases": _releases,
 }
 
 
@@ -62,17 +83,26 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=3, help="pairs of machines; twice as many pairs of processes")
+    parser.add_argument("--quick", action="store_true", help="one round, printed and not kept: to see that all works")
     arguments = parser.parse_args(argv)
-    results = json.loads(report.RESULTS.read_text()) if report.RESULTS.exists() else {}
+    results = json.loads(report.RESULTS.read_text()) if report.RESULTS.exists() and not arguments.quick else {}
     for name in arguments.only:
         load = os.getloadavg()[0]
         print(f"{name} (load {load:.1f}) …", file=sys.stderr, flush=True)
-        measured = {**PARTS[name](arguments.rounds), "when": _now(), "load": round(load, 1), "machine": _machine()}
+        measured = {
+            **PARTS[name](1 if arguments.quick else arguments.rounds),
+            "when": _now(),
+            "load": round(load, 1),
+            "machine": _machine(),
+        }
         results[name] = {**measured, "commit": _commit()}
+        if arguments.quick:
+            print(report.section(name, _rounded(results)))
+            continue
         # After each part: an interrupted run keeps what it has, and its page.
         report.RESULTS.write_text(json.dumps(_rounded(results), indent=1) + "\n")
         report.main()
-    print(report.terminal(json.loads(report.RESULTS.read_text())))
+    print(report.terminal(_rounded(results)))
     return 0
 
 

@@ -4,10 +4,12 @@ HTTP/1.1 by hand, so that nothing retries or hides what went wrong. The standard
 `python -I load.py '{"hostname": …, "ca": path, "limit": seconds, "streams": [{…}]}'`.
 
 stream: {name, method, path, body: bytes to send, every: seconds from one request to the next, keep: whether the
-         connection is kept, sees: the status that is right}
+         connection is kept, sees: the status that is right, hangs: leave it out, or true for a client that sends half
+         of its body and then nothing more, until it is over or somebody closes the connection; nothing is counted}
 Writes the line "flowing" once every stream had an answer or a failure, and one JSON object when done: {requests,
-failed, failures: [{stream, after, what}], p99: {stream: seconds}, releases: {id: answers}}; times in seconds. The first
-50 failures are told, `failed` counts them all.
+failed, failures: [{stream, after, what}], p99: {stream: seconds}, releases: {id: {answers, first, last}}}; times in
+seconds. The first 50 failures are told, `failed` counts them all. A release's times are of time.monotonic(): `first`
+when its first answer was here, `last` when the last request that it answered was sent.
 """
 
 from __future__ import annotations
@@ -36,15 +38,19 @@ class Report:
     started: float = field(default_factory=time.monotonic)
     took: dict[str, list[float]] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
-    releases: dict[str, int] = field(default_factory=dict)
+    releases: dict[str, dict[str, float]] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)  # streams that nothing was heard of yet
 
     def answered(self, stream: str, began: float, body: bytes) -> None:
         self.took.setdefault(stream, []).append(time.monotonic() - began)
         self._heard(stream)
         if found := _RELEASE.search(body):
-            release = found[1].decode()
-            self.releases[release] = self.releases.get(release, 0) + 1
+            seen = self.releases.setdefault(found[1].decode(), {"answers": 0, "first": began, "last": began})
+            seen |= {
+                "answers": seen["answers"] + 1,
+                "first": min(seen["first"], began),
+                "last": max(seen["last"], began),
+            }
 
     def failed(self, stream: str, what: str) -> None:
         after = round(time.monotonic() - self.started, 2)
@@ -108,6 +114,9 @@ async def stream(
     if body:
         head += f"Content-Length: {len(body)}\r\nContent-Type: application/octet-stream\r\n"
     head += "\r\n" if wanted["keep"] else "Connection: close\r\n\r\n"
+    if wanted.get("hangs"):
+        await _hang(head, body, hostname, tls, over)
+        return
     connection: Connection | None = None
     while not over.is_set():
         began = time.monotonic()
@@ -137,10 +146,26 @@ async def stream(
         connection.writer.close()
 
 
+async def _hang(head: str, body: bytes, hostname: str, tls: ssl.SSLContext, over: asyncio.Event) -> None:
+    """One client after another that never comes to the end of its request."""
+    while not over.is_set():
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(hostname, 443, ssl=tls)
+            writer.write(head.encode() + body[: len(body) // 2])
+            ways_out = [asyncio.ensure_future(reader.read()), asyncio.ensure_future(over.wait())]
+            await asyncio.wait(ways_out, return_when=asyncio.FIRST_COMPLETED)
+            for way_out in ways_out:
+                way_out.cancel()
+            await asyncio.gather(*ways_out, return_exceptions=True)
+            writer.close()
+        await asyncio.sleep(PAUSE)
+
+
 async def run(wanted: dict[str, Any]) -> dict[str, Any]:
     """All streams side by side, until stdin ends or the limit is reached; requests under way are finished."""
     tls = ssl.create_default_context(cafile=wanted["ca"])
-    report, over = Report(silent={one["name"] for one in wanted["streams"]}), asyncio.Event()
+    report = Report(silent={one["name"] for one in wanted["streams"] if not one.get("hangs")})
+    over = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin.fileno(), over.set)
     loop.call_later(wanted["limit"], over.set)

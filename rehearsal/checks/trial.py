@@ -101,12 +101,15 @@ def steady(site: Site, *, slow: bool = True, kept: bool = True) -> Iterator[dict
     Not `kept` is for a block that changes a record: the stand-in edge is nginx, which then closes visitors' idle
     connections, also under a request that is on its way.
     """
-    arguments = {
-        "hostname": site.hostname,
-        "ca": str(site.ca),
-        "limit": LOAD_LIMIT,
-        "streams": [stream for stream in _streams(site, slow) if kept or not stream["keep"]],
-    }
+    streams = [stream for stream in _streams(site, slow) if kept or not stream["keep"]]
+    with loaded(site, streams, limit=LOAD_LIMIT) as report:
+        yield report
+
+
+@contextlib.contextmanager
+def loaded(site: Site, streams: Sequence[Mapping[str, Any]], *, limit: float) -> Iterator[dict[str, Any]]:
+    """The same with streams of one's own (see load), for `limit` seconds at most."""
+    arguments = {"hostname": site.hostname, "ca": str(site.ca), "limit": limit, "streams": streams}
     place = site.world.namespace("visitor")
     argv = ["ip", "netns", "exec", place, sys.executable, "-I", load.__file__, json.dumps(arguments)]
     report: dict[str, Any] = {}

@@ -1,0 +1,61 @@
+"""The whole chain (TLS with the zone's client certificate, proxy, unix socket, server, app) against the server alone.
+
+On one machine, the same process answering both, loaded in turn.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Any
+
+from bench import cells
+from bench.measure import in_turn
+from bench.standing import APP, Carried, Standing, standing
+from rehearsal.checks.site import HELLO
+
+PAGES = {"empty": "/empty", "page": "/page"}
+FILE = ("/static/site.css", "/by-app/site.css")
+"""The same file, as the proxy serves it and as the app does."""
+
+
+def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """A row for each proxy and server; of one that could not be measured, why."""
+    rows = []
+    for proxy in cells.PROXIES:
+        with standing(proxy) as stood:
+            for name, server in cells.servers():
+                print(f"  {proxy}, {name}", file=sys.stderr, flush=True)
+                try:
+                    rows.append({"proxy": proxy, "server": name, **_cell(stood, server, rounds, seconds)})
+                except RuntimeError as error:
+                    rows.append({"proxy": proxy, "server": name, "problem": str(error)})
+    return rows
+
+
+def _cell(stood: Standing, server: dict[str, Any], rounds: int, seconds: float) -> dict[str, Any]:
+    """Pairs (chain, bare): answers a second by page, busy and alone in ms of the page; pairs of the file; MB."""
+    stood.hold()
+    stood.up({**HELLO, "server": server})
+    stood.put(stood.chain(), "/", seconds=seconds)
+    units = stood.memory()
+    stood.up({**APP, "server": server})
+    ours, theirs = stood.chain(), stood.bare(stood.socket())
+    for path in PAGES.values():
+        stood.put(theirs, path, seconds=0.5)  # templates compiled, caches filled
+
+    def pairs(path: str, **options: Any) -> list[tuple[Carried, Carried]]:
+        sides = (partial(stood.put, side, path, seconds=seconds, **options) for side in (ours, theirs))
+        return in_turn(rounds, *sides)
+
+    empty, page, alone = pairs(PAGES["empty"]), pairs(PAGES["page"]), pairs(PAGES["page"], connections=1)
+    file = in_turn(rounds, *(partial(stood.put, ours, path, seconds=seconds) for path in FILE))
+    of_app = sum(size for unit, size in units.items() if unit.startswith("app@"))
+    return {
+        "empty": [(chain.rate, bare.rate) for chain, bare in empty],
+        "page": [(chain.rate, bare.rate) for chain, bare in page],
+        "busy": [(chain.busy, bare.busy) for chain, bare in page],
+        "alone": [(chain.median, bare.median) for chain, bare in alone],
+        "file": [(proxy.rate, app.rate) for proxy, app in file],
+        "memory": {"proxy": units[f"{stood.proxy}.service"], "app": of_app, "host": sum(units.values())},
+    }
