@@ -96,13 +96,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def Read(self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext) -> provider_pb2.ReadResponse:
-        """Inputs are what was asked for, where the cloud has it otherwise as the cloud has it; all that the cloud
-        tells when nothing was asked for, which is how an import begins."""
+        """Inputs are what was asked for, where the cloud has it otherwise as the cloud has it. An import knows of
+        nothing yet: its inputs are all that the cloud tells."""
         handler, inputs, before = self._handler(request.type), _plain(request.inputs), _plain(request.properties)
         after = handler.read(request.id, before)
         if after is None:
             return provider_pb2.ReadResponse()
-        if inputs:
+        if before:
             inputs |= {name: after[name] for name in differing(before, after) if name in inputs and name in after}
         else:
             inputs = {name: after[name] for name in handler.inputs if name in after}
