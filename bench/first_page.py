@@ -10,9 +10,9 @@ from typing import Any
 
 from bench import naive, worlds
 from bench.measure import PROJECT, Comparison, in_turn, reported
-from rehearsal import providers
 from rehearsal.cloud import edge, ground, machine
 from rehearsal.cloud.world import World
+from rehearsal.providers.cloudflare import zones
 
 HOSTNAME, HEALTH = "example.com", "/health"
 
@@ -57,7 +57,7 @@ def naively() -> float:
     world = World(world.root)
     try:
         ground.ensure(world)
-        zone = providers.seed_zone(world, HOSTNAME)
+        zone = zones.seed_zone(world, HOSTNAME)
         found = machine.addresses(world, "digitalocean")
         for type, content in (("A", found.ipv4), ("AAAA", found.ipv6)):
             record = {"zone_id": zone, "name": HOSTNAME, "type": type, "content": content, "proxied": True, "ttl": 1}

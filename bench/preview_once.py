@@ -21,14 +21,15 @@ def main(started: float) -> dict[str, float]:
         for module in modules:
             importlib.import_module(module)
         reached[part] = time.monotonic() - started
-    from rehearsal import providers, stackfile
+    from rehearsal import stackfile
+    from rehearsal.providers.cloudflare import zones
     from rehearsal.rehearsal import PROJECT, Rehearsal
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["REHEARSAL_HOME"] = folder
         stack = stackfile.load(stackfile.find(PROJECT, "dev"))
         rehearsal = Rehearsal(stack, lambda _: None, lambda _: None)
-        providers.seed_zone(rehearsal.world, "example.com")
+        zones.seed_zone(rehearsal.world, "example.com")
         result = rehearsal.preview()
         assert result.ok and len(result.steps) > 30, result.errors
         reached["program"] = time.monotonic() - started

@@ -17,6 +17,7 @@ from rehearsal.cloud.world import World
 from rehearsal.engine import Engine as EmbeddedEngine
 from rehearsal.engine import Event, Result
 from rehearsal.official import OfficialEngine
+from rehearsal.providers.cloudflare import zones
 from rehearsal.stackfile import StackFile
 
 PROJECT = Path(__file__).parent.parent
@@ -208,7 +209,7 @@ class Rehearsal:
     def _open_account(self) -> None:
         """An account that has the zone, as its owner would have had it put there."""
         with contextlib.suppress(ValueError):  # no domain name: the program says it better
-            providers.seed_zone(self.world, str(self.stack.section("site").get("zone", "")))
+            zones.seed_zone(self.world, str(self.stack.section("site").get("zone", "")))
 
     def _config(self, changes: Mapping[str, Mapping[str, Any]] | None) -> tuple[dict[str, str], frozenset[str]]:
         config = dict(self.stack.config)

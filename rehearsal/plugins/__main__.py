@@ -32,7 +32,7 @@ def main(package: str) -> None:
     engine = os.getppid()
     world = World(Path(os.environ[WORLD]))
     server = grpc.server(ThreadPoolExecutor(_AT_WORK, thread_name_prefix="call"), options=_GRPC_CHANNEL_OPTIONS)
-    served = Provider(package, providers.resources(world), providers.functions(world))
+    served = Provider(package, providers.resources(world, [package]), providers.functions(world, [package]))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(served, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

@@ -12,6 +12,7 @@ from rehearsal.providers.configuration import CONFIGURATION
 WORLD = "REHEARSAL_WORLD"
 """Environment variable with the world's folder, which the engine hands down to its plugins."""
 
+MODULE = "rehearsal.plugins"
 _SOURCES = Path(__file__).parents[2]
 
 
@@ -26,6 +27,6 @@ def lay(home: Path) -> None:
             "#!/bin/sh\n"
             f"export PYTHONPATH={shlex.quote(str(_SOURCES))}\n"
             # -P: the engine starts it in the program's folder, which has no say in what is imported.
-            f"exec {shlex.quote(sys.executable)} -P -m rehearsal.plugins {package}\n"
+            f"exec {shlex.quote(sys.executable)} -P -m {MODULE} {package}\n"
         )
         program.chmod(0o755)

@@ -1,60 +1,83 @@
-"""Stand-in providers: one handler for each resource type and invoke that the program uses."""
+"""Stand-in providers: one handler for each resource type and invoke that the program uses.
+
+A package's modules are loaded when it is asked for: each plugin of the official engine serves one package, and starts
+with every command.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from rehearsal.cloud.world import World
 from rehearsal.providers.base import Function, Resource
-from rehearsal.providers.cloudflare.zones import seed_zone
+from rehearsal.providers.configuration import CONFIGURATION
 
-__all__ = ["functions", "resources", "seed_zone"]
+_Kinds = tuple[list[type[Resource]], list[type[Function]]]
 
 
-def resources(world: World) -> dict[str, Resource]:
+def resources(world: World, packages: Iterable[str] = CONFIGURATION) -> dict[str, Resource]:
     """The handlers by their type token."""
-    from rehearsal.providers import command, local_command, random_password, tls
-    from rehearsal.providers.aws import groups, instance
-    from rehearsal.providers.aws import keys as aws_keys
-    from rehearsal.providers.cloudflare import origin_ca, origin_pulls, records, settings
-    from rehearsal.providers.digitalocean import droplet, firewall, keys, tags
+    return {kind.token: kind(world) for package in packages for kind in _PACKAGES[package]()[0]}
 
-    kinds: list[type[Resource]] = [
-        keys.SshKey,
-        tags.Tag,
-        firewall.Firewall,
-        droplet.Droplet,
+
+def functions(world: World, packages: Iterable[str] = CONFIGURATION) -> dict[str, Function]:
+    """The invokes by their token."""
+    return {kind.token: kind(world) for package in packages for kind in _PACKAGES[package]()[1]}
+
+
+def _aws() -> _Kinds:
+    from rehearsal.providers.aws import groups, images, instance, keys, network
+
+    return [
+        keys.KeyPair,
+        groups.SecurityGroup,
+        groups.SecurityGroupIngressRule,
+        groups.SecurityGroupEgressRule,
+        instance.Instance,
+    ], [images.GetParameter, network.GetVpc, network.GetSubnets, network.GetSubnet]
+
+
+def _cloudflare() -> _Kinds:
+    from rehearsal.providers.cloudflare import origin_ca, origin_pulls, records, settings, zones
+
+    return [
         records.DnsRecord,
         settings.ZoneSetting,
         origin_ca.OriginCaCertificate,
         origin_pulls.AuthenticatedOriginPullsCertificate,
         origin_pulls.AuthenticatedOriginPullsSettings,
-        aws_keys.KeyPair,
-        groups.SecurityGroup,
-        groups.SecurityGroupIngressRule,
-        groups.SecurityGroupEgressRule,
-        instance.Instance,
-        command.Command,
-        command.CopyToRemote,
-        local_command.LocalCommand,
-        tls.PrivateKey,
-        tls.CertRequest,
-        tls.SelfSignedCert,
-        tls.LocallySignedCert,
-        random_password.RandomPassword,
-    ]
-    return {kind.token: kind(world) for kind in kinds}
+    ], [zones.GetIpRanges, zones.GetZone]
 
 
-def functions(world: World) -> dict[str, Function]:
-    """The invokes by their token."""
-    from rehearsal.providers.aws import images, network
-    from rehearsal.providers.cloudflare import zones
+def _command() -> _Kinds:
+    from rehearsal.providers import command, local_command
 
-    kinds: list[type[Function]] = [
-        zones.GetIpRanges,
-        zones.GetZone,
-        images.GetParameter,
-        network.GetVpc,
-        network.GetSubnets,
-        network.GetSubnet,
-    ]
-    return {kind.token: kind(world) for kind in kinds}
+    return [command.Command, command.CopyToRemote, local_command.LocalCommand], []
+
+
+def _digitalocean() -> _Kinds:
+    from rehearsal.providers.digitalocean import droplet, firewall, keys, tags
+
+    return [keys.SshKey, tags.Tag, firewall.Firewall, droplet.Droplet], []
+
+
+def _random() -> _Kinds:
+    from rehearsal.providers import random_password
+
+    return [random_password.RandomPassword], []
+
+
+def _tls() -> _Kinds:
+    from rehearsal.providers import tls
+
+    return [tls.PrivateKey, tls.CertRequest, tls.SelfSignedCert, tls.LocallySignedCert], []
+
+
+_PACKAGES: dict[str, Callable[[], _Kinds]] = {
+    "aws": _aws,
+    "cloudflare": _cloudflare,
+    "command": _command,
+    "digitalocean": _digitalocean,
+    "random": _random,
+    "tls": _tls,
+}

@@ -17,7 +17,7 @@ from rehearsal.cloud import edge, zone
 from rehearsal.cloud.world import World
 from rehearsal.engine import Engine, Result
 from rehearsal.providers.account import TOKEN
-from rehearsal.providers.cloudflare import http_api
+from rehearsal.providers.cloudflare import http_api, zones
 from tests.rehearsal.engine.mem import good
 
 PROGRAM = """
@@ -65,7 +65,7 @@ class Stack:
         (folder / "program").mkdir()
         (folder / "program" / "__main__.py").write_text(PROGRAM)
         self.world = World(folder / "world")
-        self.zone_id = providers.seed_zone(self.world, "example.com")
+        self.zone_id = zones.seed_zone(self.world, "example.com")
         self.engine = Engine(
             folder / "engine",
             "flask-origin",
@@ -147,7 +147,7 @@ def test_handing_the_zone_over_puts_nothing_back_then_or_later(stack: Stack) -> 
 
 def test_another_zone_is_remembered_for_itself(stack: Stack) -> None:
     good(stack.up(at_destroy="restore"))
-    other = providers.seed_zone(stack.world, "example.org")
+    other = zones.seed_zone(stack.world, "example.org")
     good(stack.up(at_destroy="restore", zone=other, hostname="example.org"))
     assert stack.settings == OWNERS
     assert zone.setting(stack.world, other, "ssl") == "strict"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rehearsal import cli
 
@@ -31,6 +35,20 @@ def write(folder: Path, changes: Mapping[str, Any], *, name: str = "bad", based_
     path = folder / f"Pulumi.{name}.yaml"
     path.write_text(yaml.safe_dump(document))
     return path
+
+
+def sealed(passphrase: str, *values: str) -> tuple[str, list[str]]:
+    """What the CLI would write: the encryption salt, and each value's ciphertext."""
+    salt = os.urandom(8)
+    cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, 1_000_000, 32))
+
+    def seal(text: str) -> str:
+        nonce = os.urandom(12)
+        return ":".join(
+            ["v1", *(base64.b64encode(part).decode() for part in (nonce, cipher.encrypt(nonce, text.encode(), None)))]
+        )
+
+    return f"v1:{base64.b64encode(salt).decode()}:{seal('pulumi')}", [seal(value) for value in values]
 
 
 @dataclass(frozen=True, kw_only=True)

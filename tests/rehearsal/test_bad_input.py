@@ -15,9 +15,9 @@ import pytest
 
 from provisioning import host
 from rehearsal import rehearsal
-from rehearsal.cloud import edge, firewall, ground, image, machine, mirror, network, preflight
+from rehearsal.cloud import ground, image, network, preflight
 from rehearsal.cloud.world import World
-from rehearsal.providers import ssh
+from tests.rehearsal import paper
 from tests.rehearsal.stacks import ROOT, Seen, rehearse, write
 
 APP = "from flask import Flask\n\napp = Flask(__name__)\n"
@@ -246,26 +246,7 @@ def test_an_image_that_can_t_be_built(
 
 @pytest.fixture
 def on_paper(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in cloud that only keeps books: commands on its machines succeed and print nothing of interest."""
-
-    def nothing(*_: object, **__: object) -> None:
-        return None
-
-    monkeypatch.setattr(preflight, "problems", list)
-    for module, names in (
-        (ground, ("ensure", "remove")),
-        (image, ("ensure",)),
-        (mirror, ("require_packages",)),
-        (edge, ("apply", "stop")),
-        (firewall, ("apply",)),
-        (machine, ("create", "destroy", "power_on", "power_off")),
-    ):
-        for name in names:
-            monkeypatch.setattr(module, name, nothing)
-    monkeypatch.setattr(machine, "running", lambda *_: True)
-    printed = ssh.Session(0, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostKeyOnPaper\n", "")
-    monkeypatch.setattr(ssh, "run", lambda *_: printed)
-    monkeypatch.setattr(ssh, "sftp", lambda *_: printed)
+    paper.lay(monkeypatch)
 
 
 @pytest.mark.usefixtures("on_paper")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rehearsal import stackfile
+from tests.rehearsal.stacks import sealed
 
 
 def write(folder: Path, text: str, name: str = "Pulumi.mine.yaml") -> Path:
@@ -48,20 +45,6 @@ def test_an_unknown_stack_is_refused(tmp_path: Path, wanted: str, said: str) -> 
 def test_what_is_no_stack_file_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(stackfile.StackFileError, match=r"Pulumi\.mine\.yaml"):
         stackfile.load(write(tmp_path, text))
-
-
-def sealed(passphrase: str, *values: str) -> tuple[str, list[str]]:
-    """What the CLI would write: the encryption salt, and each value's ciphertext."""
-    salt = os.urandom(8)
-    cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, 1_000_000, 32))
-
-    def seal(text: str) -> str:
-        nonce = os.urandom(12)
-        return ":".join(
-            ["v1", *(base64.b64encode(part).decode() for part in (nonce, cipher.encrypt(nonce, text.encode(), None)))]
-        )
-
-    return f"v1:{base64.b64encode(salt).decode()}:{seal('pulumi')}", [seal(value) for value in values]
 
 
 def test_secrets_are_read_with_the_passphrase_and_replaced_without(tmp_path: Path) -> None:

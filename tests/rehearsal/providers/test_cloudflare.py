@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from rehearsal import providers
 from rehearsal.cloud import authorities, edge
 from rehearsal.cloud.world import World
 from rehearsal.providers.base import UNKNOWN, ApiError, Function, Resource
+from rehearsal.providers.cloudflare import zones
 from tests.rehearsal.providers.conftest import Calls
 from tests.rehearsal.providers.driving import Made, make, refusals
 
@@ -19,7 +19,7 @@ Resources = dict[str, Resource]
 
 @pytest.fixture
 def zone(account: World) -> str:
-    return providers.seed_zone(account, "example.com")
+    return zones.seed_zone(account, "example.com")
 
 
 @pytest.fixture
@@ -38,14 +38,14 @@ def record(resources: Resources, zone: str, **more: object) -> Made:
 
 
 def test_seeding_a_zone_twice_is_one_zone(account: World, zone: str) -> None:
-    assert providers.seed_zone(account, "Example.com.") == zone
+    assert zones.seed_zone(account, "Example.com.") == zone
     assert [kept["name"] for kept in account.store.items("cloudflare/zones").values()] == ["example.com"]
 
 
 @pytest.mark.parametrize("name", ["", "com", "exa mple.com", "-a.com", "a..com", "a" * 64 + ".com", "../x.com"])
 def test_what_is_no_domain_is_not_seeded(account: World, name: str) -> None:
     with pytest.raises(ValueError, match="is no domain name"):
-        providers.seed_zone(account, name)
+        zones.seed_zone(account, name)
 
 
 def test_a_zone_is_found_by_name_or_id(functions: dict[str, Function], zone: str) -> None:
