@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from rehearsal.engine import Change, Problem, Result, Step
 from rehearsal.engine.steps import Op
+from rehearsal.engine.values import from_tree, masked
 from rehearsal.providers.base import Props
 
 Command = Literal["preview", "up", "destroy", "refresh", "import"]
@@ -32,7 +33,7 @@ def result(command: Command, code: int, log: Path, said: Sequence[str], seconds:
             case {"resOutputsEvent": {"metadata": metadata}} | {"resourcePreEvent": {"metadata": metadata}}:
                 _note(steps, metadata, failed=False)
                 if metadata["type"] == _STACK and metadata["new"]:
-                    outputs = metadata["new"]["outputs"] or {}
+                    outputs = _shown(metadata["new"]["outputs"])
             case {"resOpFailedEvent": {"metadata": metadata}}:
                 _note(steps, metadata, failed=True)
             case {"diagnosticEvent": {"severity": "error" | "warning" as severity, "message": message, **rest}}:
@@ -80,9 +81,14 @@ def _note(steps: dict[tuple[str, str], Step], metadata: dict[str, Any], *, faile
 
 
 def _changes(metadata: dict[str, Any]) -> Iterator[Change]:
-    old, new = ((metadata[side] or {}).get("inputs") or {} for side in ("old", "new"))
+    old, new = (_shown((metadata[side] or {}).get("inputs")) for side in ("old", "new"))
     for path, diff in (metadata["detailedDiff"] or {}).items():
         yield Change(path, old.get(path), new.get(path), diff["diffKind"].endswith("-replace"))
+
+
+def _shown(properties: dict[str, Any] | None) -> Props:
+    """Secrets are in the log without their values, yet signed as in a state."""
+    return masked(from_tree(properties or {}, lambda tree: tree["ciphertext"]))
 
 
 def _reason(said: Sequence[str]) -> str:
