@@ -29,6 +29,8 @@ class Placement:
     vpc_id: str
     subnet_id: str
     image_id: str
+    architecture: str
+    """Of the image: "amd64" or "arm64"."""
     ipv6: bool
     """Whether the subnet hands out IPv6 addresses."""
 
@@ -58,7 +60,13 @@ def place(
         subnet_id = sorted(found)[0]
     with asking("host.subnet_id", f"correct {subnet_id}, or remove it for the default network's first one"):
         subnet = get_subnet(id=subnet_id, opts=opts)
-    return Placement(vpc_id=subnet.vpc_id, subnet_id=subnet_id, image_id=image.value, ipv6=bool(subnet.ipv6_cidr_block))
+    return Placement(
+        vpc_id=subnet.vpc_id,
+        subnet_id=subnet_id,
+        image_id=image.value,
+        architecture=architecture,
+        ipv6=bool(subnet.ipv6_cidr_block),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +108,13 @@ class Ec2Host(pulumi.ComponentResource):
             ),
             root_block_device=InstanceRootBlockDeviceArgs(volume_type="gp3", volume_size=16, encrypted=True),
             tags={"Name": name},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[firewall], ignore_changes=ignored),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[firewall],
+                ignore_changes=ignored,
+                # EC2 would stop the instance for its new type, and then refuse to start the old disk on it.
+                replacement_trigger=args.placement.architecture,
+            ),
         )
         self.host_id: pulumi.Output[str] = instance.id
         self.ipv4: pulumi.Output[str] = instance.public_ip

@@ -24,7 +24,7 @@ EC2 = Ec2HostArgs(
     size="t3.micro",
     user_data="#cloud-config\n",
     openings=OPENINGS,
-    placement=Placement(vpc_id="vpc-1", subnet_id="subnet-1", image_id="ami-1", ipv6=True),
+    placement=Placement(vpc_id="vpc-1", subnet_id="subnet-1", image_id="ami-1", architecture="amd64", ipv6=True),
 )
 CLOUDS = pytest.mark.parametrize("host", [DROPLET, EC2], ids=["digitalocean", "aws"])
 

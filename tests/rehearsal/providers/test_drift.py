@@ -1,0 +1,152 @@
+"""What somebody changes behind the program's back: refresh finds it, a preview shows it, `up` mends it.
+
+The whole program on a stand-in account: every handler is the real one, but for the commands on the host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from docs.changes import Imagined
+from rehearsal import providers, stackfile
+from rehearsal.cloud.world import World
+from rehearsal.engine import Engine
+from rehearsal.rehearsal import CREDENTIALS, PROJECT
+from tests.rehearsal.engine.mem import good
+from tests.rehearsal.providers.conftest import Calls
+
+RECORDS, SETTINGS, CERTIFICATES = "cloudflare/records", "cloudflare/settings", "cloudflare/origin_certificates"
+
+
+@dataclass
+class Stack:
+    """A stack that is up."""
+
+    world: World
+    engine: Engine
+    config: dict[str, str]
+
+    def run(self, command: Callable[..., Any], *arguments: Any) -> list[str]:
+        with mock.patch.dict(os.environ, CREDENTIALS):
+            return good(command(*arguments))
+
+    def up(self) -> list[str]:
+        return self.run(self.engine.up, PROJECT, self.config)
+
+    def preview(self) -> list[str]:
+        return self.run(self.engine.preview, PROJECT, self.config)
+
+    def refresh(self) -> list[str]:
+        return self.run(self.engine.refresh)
+
+    def kept(self, collection: str) -> dict[str, Any]:
+        return self.world.store.items(collection)
+
+    def change(self, collection: str, wanted: Callable[[dict[str, Any]], bool], **outputs: Any) -> None:
+        """As if by hand in the cloud's console; `outputs` are the object's new properties."""
+        ((id, object),) = [(id, each) for id, each in self.kept(collection).items() if wanted(each["outputs"])]
+        facts = {name: value for name, value in outputs.items() if name in object}
+        self.world.store.put(collection, id, {**object, **facts, "outputs": {**object["outputs"], **outputs}})
+
+
+def stand(name: str, folder: Path, world: World) -> Stack:
+    for zone in ("example.com", "example.org"):
+        providers.seed_zone(world, zone)
+    handlers = {
+        token: type("Made", (Imagined, type(real)), {})(world) if token.startswith("command:remote") else real
+        for token, real in providers.resources(world).items()
+    }
+    file = stackfile.load(stackfile.find(PROJECT, name), environ={})
+    engine = Engine(folder / "engine", "flask-origin", name, handlers, providers.functions(world))
+    stack = Stack(world, engine, dict(file.config))
+    stack.up()
+    stack.refresh()  # a tag counts the droplets that were made after it
+    assert stack.refresh() == []
+    return stack
+
+
+@pytest.fixture
+def stack(tmp_path: Path, account: World, calls: Calls) -> Stack:
+    return stand("dev", tmp_path, account)
+
+
+def drifted(stack: Stack, found: str, mended: str) -> None:
+    """Refresh finds exactly this, preview and `up` do exactly that, and then there is rest."""
+    assert found in stack.refresh()
+    assert mended in stack.preview()
+    assert mended in stack.up()
+    assert stack.refresh() == []
+    assert stack.preview() == []
+
+
+def test_nobody_looks_unless_asked(stack: Stack) -> None:
+    stack.change(RECORDS, lambda it: (it["name"], it["type"]) == ("example.com", "A"), content="198.51.100.7")
+    assert stack.preview() == []
+
+
+def test_a_record_that_was_pointed_elsewhere(stack: Stack) -> None:
+    (before,) = {it["content"] for it in stack.kept(RECORDS).values() if it["type"] == "A"}
+    stack.change(RECORDS, lambda it: (it["name"], it["type"]) == ("example.com", "A"), content="198.51.100.7")
+    drifted(stack, "refresh site-edge-example.com-a", "update site-edge-example.com-a")
+    assert {it["content"] for it in stack.kept(RECORDS).values() if it["type"] == "A"} == {before}
+
+
+def test_a_record_that_was_taken_off_the_proxy(stack: Stack) -> None:
+    stack.change(RECORDS, lambda it: (it["name"], it["type"]) == ("www.example.com", "AAAA"), proxied=False)
+    drifted(stack, "refresh site-edge-www.example.com-aaaa", "update site-edge-www.example.com-aaaa")
+    assert all(it["proxied"] for it in stack.kept(RECORDS).values())
+
+
+def test_a_record_that_was_deleted(stack: Stack) -> None:
+    (id,) = [id for id, it in stack.kept(RECORDS).items() if (it["name"], it["type"]) == ("example.com", "A")]
+    stack.world.store.delete(RECORDS, id)
+    drifted(stack, "refresh site-edge-example.com-a gone", "create site-edge-example.com-a")
+
+
+def test_ssl_that_was_made_flexible(stack: Stack) -> None:
+    stack.change(SETTINGS, lambda it: it["settingId"] == "ssl", value="flexible")
+    drifted(stack, "refresh site-edge-ssl", "update site-edge-ssl")
+    assert {it["value"] for it in stack.kept(SETTINGS).values() if it["setting_id"] == "ssl"} == {"strict"}
+
+
+def test_origin_pulls_that_were_switched_off(stack: Stack) -> None:
+    stack.change("cloudflare/origin_pulls", lambda it: True, enabled=False)
+    drifted(stack, "refresh site-pulls-enabled", "update site-pulls-enabled")
+    assert [it["enabled"] for it in stack.kept("cloudflare/origin_pulls").values()] == [True]
+
+
+def test_a_door_that_was_opened(stack: Stack) -> None:
+    ((id, firewall),) = stack.kept("digitalocean/firewalls").items()
+    rules = firewall["outputs"]["inboundRules"]
+    opened = [*rules, {"protocol": "tcp", "portRange": "8080", "sourceAddresses": ["0.0.0.0/0", "::/0"]}]
+    stack.change("digitalocean/firewalls", lambda it: True, inboundRules=opened)
+    drifted(stack, "refresh site-host-firewall", "update site-host-firewall")
+    assert "8080" not in json.dumps(stack.kept("digitalocean/firewalls")[id])
+
+
+def test_a_certificate_that_was_revoked(stack: Stack) -> None:
+    (before,) = stack.kept(CERTIFICATES)
+    stack.world.store.delete(CERTIFICATES, before)
+    drifted(stack, "refresh site-certificate gone", "create site-certificate")
+    assert [*stack.kept(CERTIFICATES)] != [before]
+
+
+def test_a_rule_of_a_security_group_that_was_deleted(tmp_path: Path, account: World, calls: Calls) -> None:
+    stack = stand("aws", tmp_path, account)
+    collection = "aws/security_group_rules"
+    rules = stack.kept(collection)
+    id = next(id for id, it in rules.items() if it["outputs"].get("fromPort") == 443)
+    stack.world.store.delete(collection, id)
+    (found,) = stack.refresh()
+    name = found.removeprefix("refresh ").removesuffix(" gone")
+    assert found == f"refresh {name} gone"
+    assert stack.up() == [f"create {name}"]
+    assert len(stack.kept(collection)) == len(rules)
