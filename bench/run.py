@@ -1,4 +1,4 @@
-"""Measures, writes bench/results.json, then the page and pictures: `python -m bench.run [--only …] [--rounds N]`.
+"""Measures, writes bench/results.json, then the page and pictures: `python -m bench.run [--only …] [--quick]`.
 
 Nothing here passes or fails by its time. A part that is left out keeps its figures from the last run, and their date.
 """
@@ -15,6 +15,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,49 +26,56 @@ from rehearsal.cloud.world import World
 Part = dict[str, Any]
 
 
-def _imports(rounds: int) -> Part:
-    return {"comparisons": _plain(imports.measure(2 * rounds))}
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """rounds: pairs of machines, or of loads; seconds: of each load; releases: under load, all proxies together."""
+
+    rounds: int = 3
+    seconds: float = 2.0
+    releases: int = 100
 
 
-def _preview(rounds: int) -> Part:
-    return {"parts": preview.parts(2 * rounds)}
+QUICK = Effort(rounds=1, seconds=1.0, releases=3)
 
 
-def _growth(rounds: int) -> Part:
+def _imports(effort: Effort) -> Part:
+    return {"comparisons": _plain(imports.measure(2 * effort.rounds))}
+
+
+def _preview(effort: Effort) -> Part:
+    return {"parts": preview.parts(2 * effort.rounds)}
+
+
+def _growth(effort: Effort) -> Part:
     return {"growth": preview.growth()}
 
 
-def _first_page(rounds: int) -> Part:
-    compared, runs = first_page.measure(rounds)
+def _first_page(effort: Effort) -> Part:
+    compared, runs = first_page.measure(effort.rounds)
     return {"comparisons": _plain(compared), "phases": phases.table(runs)}
 
 
-def _installs(rounds: int) -> Part:
+def _installs(effort: Effort) -> Part:
     try:
         first_page.origin(keep=True)
-        return {"comparisons": _plain(installs.measure(rounds))}
+        return {"comparisons": _plain(installs.measure(effort.rounds))}
     finally:
         worlds.remove(World(worlds.home(worlds.ORIGIN) / "dev"))
 
 
-def _serving(rounds: int) -> Part:
-    return {"cells": serving.measure(rounds, SECONDS)}
+def _serving(effort: Effort) -> Part:
+    return {"cells": serving.measure(effort.rounds, effort.seconds)}
 
 
-def _tuning(rounds: int) -> Part:
-    return {"rows": tuning.measure(rounds, SECONDS)}
+def _tuning(effort: Effort) -> Part:
+    return {"rows": tuning.measure(effort.rounds, effort.seconds)}
 
 
-def _releases(rounds: int) -> Part:
-    # A hundred in all, in windows; a quick look has a few in one.
-    count = math.ceil(100 / len(cells.PROXIES)) if rounds > 1 else 3
-    return {"rows": releases.measure(rounds, count)}
+def _releases(effort: Effort) -> Part:
+    return {"rows": releases.measure(effort.rounds, math.ceil(effort.releases / len(cells.PROXIES)))}
 
 
-SECONDS = 2.0
-"""How long a load is put on one side at a time."""
-
-PARTS: dict[str, Callable[[int], Part]] = {
+PARTS: dict[str, Callable[[Effort], Part]] = {
     "imports": _imports,
     "preview": _preview,
     "growth": _growth,
@@ -82,15 +90,19 @@ PARTS: dict[str, Callable[[int], Part]] = {
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--rounds", type=int, default=3, help="pairs of machines; twice as many pairs of processes")
-    parser.add_argument("--quick", action="store_true", help="one round, printed and not kept: to see that all works")
+    parser.add_argument(
+        "--rounds", type=int, default=Effort.rounds, help="pairs of machines; twice as many of processes"
+    )
+    parser.add_argument("--releases", type=int, default=Effort.releases, help="under load, all proxies together")
+    parser.add_argument("--quick", action="store_true", help="one short round, printed and not kept: does all work?")
     arguments = parser.parse_args(argv)
+    effort = QUICK if arguments.quick else Effort(rounds=arguments.rounds, releases=arguments.releases)
     results = json.loads(report.RESULTS.read_text()) if report.RESULTS.exists() and not arguments.quick else {}
     for name in arguments.only:
         load = os.getloadavg()[0]
         print(f"{name} (load {load:.1f}) …", file=sys.stderr, flush=True)
         measured = {
-            **PARTS[name](1 if arguments.quick else arguments.rounds),
+            **PARTS[name](effort),
             "when": _now(),
             "load": round(load, 1),
             "machine": _machine(),

@@ -35,18 +35,19 @@ def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
 
 def _cell(stood: Standing, server: dict[str, Any], rounds: int, seconds: float) -> dict[str, Any]:
     """Pairs (chain, bare): answers a second by page, busy and alone in ms of the page; pairs of the file; MB."""
-    stood.hold()
     stood.up({**HELLO, "server": server})
     stood.put(stood.chain(), "/", seconds=seconds)
     units = stood.memory()
     stood.up({**APP, "server": server})
     ours, theirs = stood.chain(), stood.bare(stood.socket())
+    # Gunicorn's sync workers close after each answer, and wait for whoever is connected and says nothing.
+    keeps = server.get("worker_class") != "sync"
     for path in PAGES.values():
-        stood.put(theirs, path, seconds=0.5)  # templates compiled, caches filled
+        stood.put(theirs, path, seconds=0.5, keep=keeps)  # templates compiled, caches filled
 
     def pairs(path: str, **options: Any) -> list[tuple[Carried, Carried]]:
-        sides = (partial(stood.put, side, path, seconds=seconds, **options) for side in (ours, theirs))
-        return in_turn(rounds, *sides)
+        load = partial(stood.put, path=path, seconds=seconds, **options)
+        return in_turn(rounds, partial(load, ours), partial(load, theirs, keep=keeps))
 
     empty, page, alone = pairs(PAGES["empty"]), pairs(PAGES["page"]), pairs(PAGES["page"], connections=1)
     file = in_turn(rounds, *(partial(stood.put, ours, path, seconds=seconds) for path in FILE))
@@ -57,5 +58,5 @@ def _cell(stood: Standing, server: dict[str, Any], rounds: int, seconds: float) 
         "busy": [(chain.busy, bare.busy) for chain, bare in page],
         "alone": [(chain.median, bare.median) for chain, bare in alone],
         "file": [(proxy.rate, app.rate) for proxy, app in file],
-        "memory": {"proxy": units[f"{stood.proxy}.service"], "app": of_app, "host": sum(units.values())},
+        "memory": {"proxy": units[stood.unit], "app": of_app, "host": sum(units.values())},
     }

@@ -62,7 +62,6 @@ def _rows(
     stood: Standing, server: dict[str, Any], swept: Sequence[dict[str, int]], rounds: int, seconds: float
 ) -> Iterator[dict[str, Any]]:
     """The sweep only chooses: what is told is measured again, in turn, lest the luckiest look like the best."""
-    stood.hold()
     variants, carried = {}, {}
     for options in swept:
         name = ", ".join(f"{option} {value}" for option, value in options.items())
