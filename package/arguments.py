@@ -49,14 +49,14 @@ class OperatorSettings(TypedDict):
 
 
 class ServerSettings(TypedDict):
-    """Waitress: one process, several threads. Or: Gunicorn: several processes. An app's gunicorn.conf.py is read. Or: uWSGI over HTTP: several processes. An app's uwsgi.ini is read. Hyphens of its names are underscores here. Or: Granian: several processes, the HTTP part in Rust. Or: gevent's own server: one process, a greenlet for each request. For more than one core, Gunicorn with gevent. Or: Eventlet's own server: one process. A dead end: its authors plan to archive it; gevent is the way on. Or: Twisted Web: one process, an event loop outside and threads inside."""
+    """Waitress: one process, several threads. Or: Gunicorn: several processes. An app's gunicorn.conf.py is read. Or: uWSGI over HTTP: several processes. An app's uwsgi.ini is read. Hyphens of its names are underscores here. Or: Granian: several processes, the HTTP part in Rust. Or: gevent's own server: one process, a greenlet for each request. For more than one core, Gunicorn with gevent. Or: Eventlet's own server: one process. A dead end: its authors plan to archive it; gevent is the way on. Or: Twisted Web: one process, an event loop outside and threads inside. Or: Apache with mod_wsgi in daemon mode, both Debian's. Hyphens of its names are underscores here."""
 
     kind: NotRequired[str]
     """The WSGI server."""
     access_log: NotRequired[bool]
     """One line a request in the journal, with the visitor's address."""
     threads: NotRequired[int]
-    """Requests that are worked on at once. Or: Threads of each gthread worker. Left out: 8. Or: Threads of each process. Left out: 8."""
+    """Requests that are worked on at once. Or: Threads of each gthread worker. Left out: 8. Or: Threads of each process. Left out: 8. Or: Threads of each process."""
     connection_limit: NotRequired[int]
     """Connections that are held at once."""
     channel_timeout: NotRequired[int]
@@ -119,6 +119,10 @@ class ServerSettings(TypedDict):
     """How long a silent connection is kept. Seconds."""
     url_length_limit: NotRequired[int]
     """The request's first line, in bytes."""
+    request_timeout: NotRequired[int]
+    """A process whose requests take longer on average is replaced. Seconds."""
+    maximum_requests: NotRequired[int]
+    """Requests after which a process is replaced; 0 is never."""
 
 
 class HealthSettings(TypedDict):

@@ -372,12 +372,14 @@ class AppSettings(Protocol):
 
 def manifest(packed: AppArchive, app: AppSettings, hostname: str) -> Mapping[str, Any]:
     """What `release deploy` reads on the host, without the environment, which is secret and joins it on the way."""
+    server = servers.name(app.server)
     return {
         "source": packed.source,
         "sha256": packed.sha256,
         "archive": f"/srv/app/incoming/{packed.source}.tar.gz",
         "run": servers.argv(app.server, app.entrypoint),
-        "requirements": servers.requirements(servers.name(app.server)),
+        "requirements": servers.requirements(server),
+        "packages": list(servers.SERVERS[server].packages),
         # So that a release command is written as at home: flask db upgrade.
         "variables": {} if "." in app.entrypoint.partition(":")[2].partition("(")[0] else {"FLASK_APP": app.entrypoint},
         "health": {"path": app.health.path, "host": hostname, "timeout": app.health.timeout},

@@ -26,7 +26,7 @@ from settings.operator import Operator
 from settings.problems import SettingsError
 from settings.proxy import Proxy, Timeouts
 from settings.section import Section
-from settings.server import Eventlet, Gevent, Granian, Gunicorn, Twisted, Uwsgi, Waitress
+from settings.server import Eventlet, Gevent, Granian, Gunicorn, ModWsgi, Twisted, Uwsgi, Waitress
 from settings.site import Site
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Granian",
     "Gunicorn",
     "Health",
+    "ModWsgi",
     "Operator",
     "Proxy",
     "Settings",
@@ -96,6 +97,11 @@ def notices(settings: Settings) -> list[str]:
         lines.append("proxy.max_body: Cloudflare passes uploads up to 100 MB on its Free and Pro plans")
     if settings.proxy.timeouts.response > 120:
         lines.append("proxy.timeouts.response: Cloudflare gives up after 120 seconds, except on its Enterprise plan")
+    if isinstance(settings.app.server, Eventlet) or getattr(settings.app.server, "worker_class", "") == "eventlet":
+        lines.append(
+            "app.server: Eventlet is a dead end: its authors plan to archive it, and Gunicorn 26 dropped its worker; "
+            "do: plan a move to gevent or threads"
+        )
     if not settings.operator.ssh_keys:
         lines.append("operator.ssh_keys: none; only the program's own key can log in")
     return lines

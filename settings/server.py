@@ -171,4 +171,24 @@ class Twisted(Section):
     timeout: int = Seconds(1, 3600, 120, "How long a silent connection is kept.")
 
 
-Server = Annotated[Waitress | Gunicorn | Uwsgi | Granian | Gevent | Eventlet | Twisted, Field(discriminator="kind")]
+class ModWsgi(Section):
+    """Apache with mod_wsgi in daemon mode, both Debian's. Hyphens of its names are underscores here."""
+
+    kind: Literal["mod_wsgi"] = Field(default="mod_wsgi", description="The WSGI server.")
+    access_log: bool = AccessLog()
+    processes: int | None = Workers()
+    threads: int = Field(default=8, ge=1, le=256, description="Threads of each process.")
+    # As long as the proxy waits for an answer.
+    request_timeout: int = Seconds(1, 3600, 120, "A process whose requests take longer on average is replaced.")
+    timeout: int = Seconds(1, 3600, 120, "How long a silent connection is kept.")
+    maximum_requests: int = Field(
+        default=0, ge=0, le=10_000_000, description="Requests after which a process is replaced; 0 is never."
+    )
+    limit_request_line: int = Field(default=8190, ge=256, le=65_536, description="The request's first line, in bytes.")
+    limit_request_fields: int = Field(default=100, ge=10, le=32_768, description="Headers of one request.")
+    limit_request_field_size: int = Field(default=32_768, ge=512, le=131_072, description="One header, in bytes.")
+
+
+Server = Annotated[
+    Waitress | Gunicorn | Uwsgi | Granian | Gevent | Eventlet | Twisted | ModWsgi, Field(discriminator="kind")
+]

@@ -24,6 +24,8 @@ class Server:
 
     oldest_safe: Mapping[str, str]
     """Package -> the first version without a known hole that a request can reach."""
+    packages: tuple[str, ...] = ()
+    """Debian packages, for a server that comes from there and not from the index."""
     too_new: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Package -> the first version that no longer has what is asked for."""
 
@@ -52,6 +54,7 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         "eventlet": Server(oldest_safe=_EVENTLET),
         # Answers in the wrong order: CVE-2024-41671.
         "twisted": Server(oldest_safe={"twisted": "24.7.0"}),
+        "mod_wsgi": Server(oldest_safe={}, packages=("libapache2-mod-wsgi-py3",)),
     }
 )
 
@@ -77,6 +80,8 @@ def name(settings: ServerSettings) -> str:
 
 def requirements(name: str) -> list[str]:
     """Lines of a requirements file, one package each, all that the server needs: exact version and hashes."""
+    if SERVERS[name].packages:
+        return []
     text = (PINS / f"{name}.txt").read_text().replace("\\\n", " ")
     return [" ".join(line.split()) for line in text.splitlines() if line.strip() and not line.startswith("#")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import re
 import time
@@ -31,6 +32,7 @@ SERVERS: dict[str, dict[str, Any]] = {
     "gevent": {"kind": "gevent"},
     "eventlet": {"kind": "eventlet"},
     "twisted": {"kind": "twisted"},
+    "mod_wsgi": {"kind": "mod_wsgi"},
 }
 IN_CI = {"gunicorn gthread", "gunicorn gevent", "uwsgi", "twisted"}  # waitress: test_release_on_a_host.py
 ABRUPT = {"waitress"}
@@ -92,7 +94,7 @@ def journal(host: ReleasedHost) -> str:
     "server", [pytest.param(name, marks=[] if name in IN_CI else pytest.mark.matrix) for name in SERVERS]
 )
 def test_a_pair(host: ReleasedHost, server: str, proxy: str) -> None:
-    settings = {"server": SERVERS[server], "drain": 20}
+    settings = {"server": SERVERS[server], "drain": 20, "health": {"path": "/health", "timeout": 60}}
     began = time.monotonic()
     host.deploy(app(0), settings=settings)
     with PROXIES[proxy](host):
@@ -107,6 +109,89 @@ def test_a_pair(host: ReleasedHost, server: str, proxy: str) -> None:
     a_stop_is_graceful_within_its_bound(host, graceful=server not in ABRUPT)
     print(f"{server} + {proxy}: {sum(found['answered'].values())} answered, none lost, p99 {found['p99']} ms, "
           f"{time.monotonic() - began:.0f} s")  # fmt: skip
+
+
+@pytest.mark.matrix
+def test_apache_s_port_is_of_use_to_nobody_else(host: ReleasedHost) -> None:
+    host.deploy(app(6), settings={"server": SERVERS["mod_wsgi"], "health": {"path": "/health", "timeout": 60}})
+    listening = host.run("ss", "-ltnpH", check=True).stdout
+    port = re.search(r"127\.0\.0\.1:(\d+) .*apache2", listening)
+    assert port, listening
+    knock = (  # prints the status line's beginning
+        "import socket, sys\nport, first = sys.argv[1:]\nc = socket.create_connection(('127.0.0.1', port), 5)\n"
+        "c.sendall(first.encode() + b'GET / HTTP/1.0\\r\\nX-Forwarded-For: 6.6.6.6\\r\\n\\r\\n')\n"
+        "print(c.recv(12).decode())"
+    )
+    secret = host.run(
+        "sed", "-n", "s/^Require ip //p", f"/run/app/{host.live()}/apache.conf", check=True
+    ).stdout.strip()
+    assert host.run("python3", "-c", knock, port[1], f"PROXY TCP6 {secret} ::1 1 1\r\n").stdout == "HTTP/1.1 200\n"
+    for first in ("", "PROXY TCP6 ::1 ::1 1 1\r\n", "PROXY TCP4 127.0.0.1 127.0.0.1 1 1\r\n", "PROXY UNKNOWN\r\n"):
+        said = host.run("runuser", "-u", "nobody", "--", "python3", "-c", knock, port[1], first, check=True).stdout
+        assert said in ("\n", "HTTP/1.1 403\n", "HTTP/1.1 400\n"), first
+    assert host.run("runuser", "-u", "nobody", "--", "cat", f"/run/app/{host.live()}/apache.conf").returncode == 1
+
+
+HOOKS = """
+import os, time
+timeout, worker_class, bind, accesslog, forwarder_headers = 33, "sync", "0.0.0.0:80", "-", "REMOTE_ADDR"
+workers = 1
+def post_worker_init(worker):
+    os.environ["CONFIGURED"] = f"{worker.cfg.worker_class_str} {worker.cfg.timeout} {worker.cfg.workers}"
+"""
+INI = """[uwsgi]
+http = :80
+module = nothing:nowhere
+uid = root
+env = CONFIGURED=by the app
+processes = 2
+harakiri = 20
+"""
+SHOWN = "\n@app.get('/configured')\ndef configured():\n    return os.environ.get('CONFIGURED', '')\n"
+
+
+@pytest.mark.parametrize(
+    ("server", "file", "expected"),
+    [
+        ({"kind": "gunicorn", "workers": 2}, {"gunicorn.conf.py": HOOKS}, "sync 33 2"),
+        ({"kind": "uwsgi", "processes": 1}, {"uwsgi.ini": INI}, "by the app"),
+    ],
+    ids=["gunicorn.conf.py", "uwsgi.ini"],
+)
+def test_the_app_s_own_configuration_file_counts_but_for_what_is_the_host_s(
+    host: ReleasedHost, server: dict[str, Any], file: dict[str, str], expected: str
+) -> None:
+    files = {**app(3), **file, "app.py": APP + SHOWN}
+    host.deploy(files, settings={"server": server})
+    assert host.get("/configured") == expected
+    assert ":80 " not in host.run("ss", "-ltnH").stdout
+    assert host.run("stat", "-L", "-c", "%a %U", "/srv/app/current.sock").stdout == "660 app\n"
+
+
+@pytest.mark.parametrize("server", ["gunicorn gthread", "uwsgi", "granian", "twisted"])
+def test_an_app_that_does_not_import_says_so(host: ReleasedHost, server: str) -> None:
+    done = host.deploy({**app(4), "app.py": "import nowhere"}, settings={"server": SERVERS[server]}, check=False)
+    assert done.returncode == 1
+    assert "No module named 'nowhere'" in done.stderr
+
+
+FACTORY = "\ndef make(name, *, colour='red'):\n    app.config['MADE'] = f'{name} {colour}'\n    return app\n" \
+          "@app.get('/made')\ndef made():\n    return app.config.get('MADE', 'plain')\n"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "file", "made"),
+    [
+        ("shop.web:app", "shop/web.py", "plain"),
+        ("shop.web:make('here', colour='blue')", "shop/web.py", "here blue"),
+        ("deploy/site-wsgi.py", "deploy/site-wsgi.py", "plain"),
+    ],
+)
+def test_every_shape_of_entrypoint(host: ReleasedHost, entrypoint: str, file: str, made: str) -> None:
+    settings = {"server": SERVERS["gunicorn gthread"], "entrypoint": entrypoint}
+    text = f"{APP}{FACTORY}\napplication = app\n"
+    host.deploy({**app(5), "app.py": "", file: text}, settings=settings)
+    assert host.get("/made") == made
 
 
 def the_app_sees_the_visitor(host: ReleasedHost) -> None:
@@ -136,18 +221,13 @@ def a_dead_process_is_replaced(host: ReleasedHost) -> None:
 
 
 def a_stop_is_graceful_within_its_bound(host: ReleasedHost, *, graceful: bool) -> None:
-    slow = "import http.client, socket\nc = http.client.HTTPConnection('example.com')\n" \
-           "c.sock = socket.socket(socket.AF_UNIX)\nc.sock.connect('/srv/app/current.sock')\n" \
-           "c.request('GET', '/slow')\nprint(c.getresponse().read().decode())"  # fmt: skip
-    host.run("systemd-run", "--quiet", "--unit=slow", "--remain-after-exit", "python3", "-c", slow, check=True)
-    until(lambda: f"/run/app/{host.live()}/http.sock" in host.run("ss", "-xH", "state", "connected").stdout, seconds=5)
-    time.sleep(1)  # the request is being worked on
-    began = time.monotonic()
-    host.run("systemctl", "stop", f"app@{host.live()}", check=True)
-    assert time.monotonic() - began < 11
-    host.run("journalctl", "--sync")
-    said = host.run("journalctl", "-u", "slow", "-o", "cat", "--no-pager").stdout
-    host.run("systemctl", "stop", "slow")
-    host.run("systemctl", "reset-failed", "slow")
-    assert ("slow" in said.splitlines()) == graceful
-    host.run("systemctl", "start", f"app@{host.live()}", check=True)
+    live = host.live()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        slow = pool.submit(host.get, "/slow")
+        until(lambda: f"/run/app/{live}/http.sock" in host.run("ss", "-xH", "state", "connected").stdout, seconds=5)
+        time.sleep(1)  # the request is being worked on
+        began = time.monotonic()
+        host.run("systemctl", "stop", f"app@{live}", check=True)
+        assert time.monotonic() - began < 11
+        assert slow.result() == ("slow" if graceful else "")
+    host.run("systemctl", "start", f"app@{live}", check=True)

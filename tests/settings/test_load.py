@@ -15,7 +15,7 @@ from .samples import VALID, Config, having, lacking, refusal
 HOSTNAMES = "allowed: letters, digits and hyphens between dots, like www.example.com"
 RANGES = "allowed: an address, a range like 203.0.113.0/28 or 2001:db8:7::/64, or current"
 ENTRYPOINTS = "allowed: module:app, module:create_app(), module:create_app('production') or path/to/wsgi.py"
-SERVERS = "waitress, gunicorn, uwsgi, granian, gevent, eventlet, twisted"
+SERVERS = "waitress, gunicorn, uwsgi, granian, gevent, eventlet, twisted, mod_wsgi"
 
 REFUSED: list[tuple[str, object, str]] = [
     # ---- site ----

@@ -48,7 +48,7 @@ def configuration(spec: Spec, file: str) -> str:
     # One process a core uses all of the processor, and one more serves while another is replaced.
     sized = {"processes": processes(cores() + 1)}
     if not chosen.get("gevent"):
-        sized["threads"] = 4
+        sized["threads"] = 8
     ours = {
         "http_socket": spec.socket,
         "chmod_socket": "660",
@@ -100,8 +100,13 @@ def reading_chunks(app: App) -> App:
 
 
 def serve(spec: Spec) -> None:
-    app_file = Path("uwsgi.ini")
+    file = Path("uwsgi.ini")
+    text = file.read_text() if file.is_file() else ""
+    # pyuwsgi runs in a Python that has read its environment by then; what the stack sets stays.
+    for line in own(text):
+        if found := re.match(r"\s*env\s*=\s*(\w+)=(.*)", line):
+            os.environ.setdefault(found[1], found[2].strip())
     ini = Path(spec.socket).with_name("uwsgi.ini")
-    ini.write_text(configuration(spec, app_file.read_text() if app_file.is_file() else ""))
+    ini.write_text(configuration(spec, text))
     program = Path(sys.prefix) / "bin/uwsgi"
     os.execv(program, [str(program), "--ini", str(ini)])

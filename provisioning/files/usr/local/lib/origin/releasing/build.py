@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from releasing import packages
 from releasing.environment import environment_file
 from releasing.host import RELEASES, ROOT, UNIT, VENVS, Refused, run, say, step, write
 from releasing.journal import tail
@@ -52,6 +53,7 @@ def prepare(id: str, manifest: dict[str, Any], digest: str) -> None:
         src.mkdir()
         shutil.chown(src, "build", "build")
         unpack(Path(manifest["archive"]), manifest["sha256"], src)
+    packages.bring(id, manifest["packages"])
     build(id, manifest["requirements"])
     # Its own copy, so that going back to it needs nothing of a newer host.
     shutil.copytree(SERVING, folder / "lib" / SERVING.name)

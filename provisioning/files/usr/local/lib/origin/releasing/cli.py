@@ -31,6 +31,7 @@ from releasing.upkeep import maintenance
 NEEDED = {"source": str, "sha256": str, "archive": str, "run": list}
 DEFAULTS = {
     "requirements": [],  # pinned, with hashes; each installed where the app does not bring it
+    "packages": [],  # Debian's, for the server
     "variables": {},  # public; the environment's come before them
     "environment": {},
     "health": {},  # path, host, timeout
