@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Machines and networks need root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env)
 
-.PHONY: help rehearse unit lint test test-matrix bench format lock docs
+.PHONY: help rehearse unit lint test test-matrix bench format lock docs preview up drift
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,22 @@ format:
 bench: ## Measure it against the alternatives, two hours: docs/benchmarks.md
 	@./setup --machines
 	$(AS_ROOT) $(PYTHON) -m bench.run
+
+# What `current` in operator.ranges meant at the last `up` still means it: another runner's address is no change.
+AS_BEFORE = OPERATOR_ADDRESS="$$(pulumi stack output operator_address --stack $(STACK) 2>/dev/null)"
+PULUMI_OPTIONS = --stack $(STACK) --policy-pack policy --diff --non-interactive --color never
+
+preview: ## What an up of STACK would change, held to the policy pack; changes nothing
+	@./setup
+	@$(AS_BEFORE) pulumi preview $(PULUMI_OPTIONS)
+
+up: ## Bring STACK up for real, held to the policy pack
+	@./setup
+	@pulumi up --yes $(PULUMI_OPTIONS)
+
+drift: ## Fail when what stands is not what STACK declares; changes nothing
+	@./setup
+	@$(AS_BEFORE) pulumi preview --refresh --expect-no-changes $(PULUMI_OPTIONS)
 
 # No index's address goes in, as uv.lock would have it.
 COMPILE := .venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-header

@@ -61,7 +61,8 @@ def main() -> None:
     )
     if missing:
         raise declared.SettingsError(missing)
-    site = wiring.site("site", settings, secrets, folder=PROJECT)
+    address = wiring.operator_address(settings)
+    site = wiring.site("site", settings, secrets, folder=PROJECT, address=address)
     pulumi.export("url", site.url)
     pulumi.export("ipv4", site.ipv4)
     pulumi.export("ipv6", site.ipv6)
@@ -69,6 +70,7 @@ def main() -> None:
     pulumi.export("host_key", pulumi.Output.unsecret(site.host_key))
     pulumi.export("deploy_key", pulumi.Output.secret(site.deploy_key))
     pulumi.export("client_ca", site.client_ca)
+    pulumi.export("operator_address", address)
     pulumi.export("certificate_expires", site.certificate_expires)
 
 

@@ -42,17 +42,22 @@ REFUSALS = (
 """What the user can mend. The text says all of it, one problem a line; a traceback would only bury it."""
 
 
-def operator_ranges(settings: declared.Settings) -> tuple[str, ...]:
-    """The ranges that reach SSH, `current` replaced by the address that this program is run from.
+def operator_address(settings: declared.Settings) -> str | None:
+    """The range that `current` stands for: the address this program is run from. None where nobody asks for it.
 
     OPERATOR_ADDRESS answers where Cloudflare's own "who am I" page can't be asked.
     """
     if CURRENT not in settings.operator.ranges:
-        return settings.operator.ranges
-    seen = os.environ.get("OPERATOR_ADDRESS") or _address_seen_by_cloudflare()
-    network = ipaddress.ip_network(seen)
+        return None
+    network = ipaddress.ip_network(os.environ.get("OPERATOR_ADDRESS") or _address_seen_by_cloudflare())
     pulumi.log.info(f"operator.ranges: current is {network}")
-    return (*(cidr for cidr in settings.operator.ranges if cidr != CURRENT), str(network))
+    return str(network)
+
+
+def operator_ranges(settings: declared.Settings, address: str | None) -> tuple[str, ...]:
+    """The ranges that reach SSH, `current` replaced by the operator's address."""
+    named = tuple(cidr for cidr in settings.operator.ranges if cidr != CURRENT)
+    return named if address is None else (*named, address)
 
 
 def _address_seen_by_cloudflare() -> str:
@@ -151,11 +156,13 @@ def site(
     secrets: Mapping[str, pulumi.Input[str]],
     *,
     folder: Path,
+    address: str | None,
     opts: pulumi.ResourceOptions | None = None,
 ) -> Site:
     """Declare the site. Relative paths in the settings lead from `folder`, where the app's archives are kept too.
 
-    `secrets` are the app's, checked, by name. Raises one of REFUSALS before anything is made.
+    `secrets` are the app's, checked, by name; `address` is the operator's (`operator_address`).
+    Raises one of REFUSALS before anything is made.
     """
     opts = opts or pulumi.ResourceOptions()
     for line in declared.notices(settings):
@@ -169,7 +176,7 @@ def site(
     with asking("site.zone", f"correct {settings.site.zone}, or let CLOUDFLARE_API_TOKEN read that zone"):
         zone = get_zone(filter=GetZoneFilterArgs(name=settings.site.zone, match="all"))
     host_settings, bootstrap_hash, provider = host_args(
-        name, settings, openings(edge_ranges, operator_ranges(settings)), opts
+        name, settings, openings(edge_ranges, operator_ranges(settings, address)), opts
     )
     return Site(
         name,

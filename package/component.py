@@ -44,6 +44,7 @@ class Site(pulumi.ComponentResource):
             settings,
             read_secrets(args.get("secrets") or {}, settings.app.environment),
             folder=Path.cwd(),
+            address=wiring.operator_address(settings),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.url = pulumi.Output.from_input(site.url)

@@ -134,3 +134,11 @@ def test_a_client_ca_that_is_none_is_refused(tmp_path: Path) -> None:
     ca.write_text("garbage")
     with pytest.raises(pulumi.RunError, match=r"edge\.client_ca: .* is not a PEM certificate"):
         program({**configured(DEV), "flask-origin:edge": json.dumps({"client_ca": str(ca)})})
+
+
+def test_current_is_the_address_that_the_program_is_run_from() -> None:
+    operator = json.dumps({"ranges": ["current", "203.0.113.7"]})
+    recorder = program({**configured(DEV), "flask-origin:operator": operator})
+    (firewall,) = recorder.of("digitalocean:index/firewall:Firewall")
+    (rule,) = [rule for rule in firewall.inputs["inboundRules"] if rule["portRange"] == "22"]
+    assert rule["sourceAddresses"] == ["203.0.113.7/32", f"{CREDENTIALS['OPERATOR_ADDRESS']}/32"]
