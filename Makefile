@@ -32,7 +32,7 @@ test: unit ## Everything: unit, then real machines on the stand-in cloud
 
 test-matrix: ## Every server behind every proxy, on real machines; a line for each pair
 	@./setup --machines
-	$(AS_ROOT) $(PYTHON) -m pytest -s -q tests/provisioning/test_servers_on_a_host.py
+	$(AS_ROOT) $(PYTHON) -m pytest -s -q tests/provisioning/test_servers_on_a_host.py tests/provisioning/smuggling
 
 format:
 	$(PYTHON) -m ruff check --fix .

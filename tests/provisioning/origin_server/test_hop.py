@@ -59,3 +59,17 @@ def test_one_line_a_request(capsys: pytest.CaptureFixture[str]) -> None:
     assert end == ""
     through(BARE | PROXY)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "terminated"),
+    [
+        ({}, False),
+        ({"CONTENT_LENGTH": "3", "wsgi.input_terminated": True}, False),
+        ({"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}, True),
+        ({"CONTENT_LENGTH": "3", "HTTP_TRANSFER_ENCODING": "chunked"}, False),
+    ],
+)
+def test_a_body_with_a_length_is_not_said_to_end_by_itself(said: dict[str, Any], terminated: bool) -> None:
+    """Werkzeug then compares the two, and an upload that broke off is not taken for whole."""
+    assert ("wsgi.input_terminated" in through(BARE | said)) == terminated

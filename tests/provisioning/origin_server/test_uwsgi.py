@@ -34,9 +34,3 @@ def test_who_listens_where_and_as_whom_is_not_the_app_s(line: str) -> None:
 )
 def test_the_rest_is(line: str) -> None:
     assert list(uwsgi.own(f"# c\n[other]\nx = 1\n[uwsgi]\n; c\n\n{line}\n")) == [line]
-
-
-def test_a_chunked_body_reads_as_one() -> None:
-    chunks = iter([b"ab", b"cde", b""])
-    reader = uwsgi.io.BufferedReader(uwsgi.Chunks(lambda: next(chunks)))
-    assert reader.read() == b"abcde"

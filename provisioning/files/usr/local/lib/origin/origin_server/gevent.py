@@ -11,9 +11,16 @@ import gevent
 from gevent import monkey
 from gevent.event import Event
 from gevent.pool import Pool
-from gevent.pywsgi import WSGIServer
+from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from origin_server.spec import STOP, Spec, listen
+
+
+class Handler(WSGIHandler):
+    def _connection_upgrade_requested(self) -> bool:
+        """Then gevent gives the app the bare connection to read: never where there is a body, which ends somewhere."""
+        framed = "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
+        return not framed and super()._connection_upgrade_requested()
 
 
 def serve(spec: Spec) -> None:
@@ -22,7 +29,7 @@ def serve(spec: Spec) -> None:
 
     listener = listen(spec.socket, spec["backlog"])
     listener.setblocking(False)
-    server = WSGIServer(listener, application, spawn=Pool(spec["spawn"]), log=None)
+    server = WSGIServer(listener, application, spawn=Pool(spec["spawn"]), log=None, handler_class=Handler)
     server.start()
     stopped = Event()
     gevent.signal_handler(signal.SIGTERM, stopped.set)

@@ -39,8 +39,11 @@ def correct(environ: Environ) -> None:
     if host := environ.get("HTTP_X_FORWARDED_HOST"):
         name, _, port = host.partition(":")
         environ |= {"HTTP_HOST": host, "SERVER_NAME": name, "SERVER_PORT": port or "443"}
-    # True of every server here, also of those that do not say so: without it Werkzeug reads no chunked body.
-    environ["wsgi.input_terminated"] = True
+    # A chunked body ends by itself in every server here, also in those that do not say so: without this Werkzeug reads
+    # none. Of a body with a length it must not be said: Werkzeug would no longer notice that one was cut short.
+    environ.pop("wsgi.input_terminated", None)
+    if "HTTP_TRANSFER_ENCODING" in environ and not environ.get("CONTENT_LENGTH"):
+        environ["wsgi.input_terminated"] = True
 
 
 def logged(environ: Environ, start_response: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,15 +6,12 @@ https://uwsgi-docs.readthedocs.io/en/latest/ThingsToKnow.html
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from origin_server.hop import App, Environ
 from origin_server.spec import STOP, Spec, cores, processes
 
 OURS = re.compile(
@@ -69,34 +66,6 @@ def configuration(spec: Spec, file: str) -> str:
     if chosen.get("gevent"):
         ours["gevent_monkey_patch"] = True
     return "\n".join(["[uwsgi]", *lines(sized | spec.defaults), *own(file), *lines(spec.options), *lines(ours), ""])
-
-
-class Chunks(io.RawIOBase):
-    """A chunked body: uWSGI leaves it to the app to ask for each chunk."""
-
-    def __init__(self, next_chunk: Callable[[], bytes]) -> None:
-        self.next_chunk, self.left = next_chunk, memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self.left = self.left or memoryview(self.next_chunk())
-        count = min(len(buffer), len(self.left))
-        buffer[:count], self.left = self.left[:count], self.left[count:]
-        return count
-
-
-def reading_chunks(app: App) -> App:
-    """`app` with chunked bodies in wsgi.input, as the other servers have them."""
-    import uwsgi
-
-    def application(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
-            environ["wsgi.input"] = io.BufferedReader(Chunks(uwsgi.chunked_read))
-        return app(environ, start_response)
-
-    return application
 
 
 def serve(spec: Spec) -> None:

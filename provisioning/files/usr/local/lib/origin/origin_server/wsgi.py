@@ -11,7 +11,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from origin_server import hop, spec
+from origin_server import chunks, hop, spec
 
 
 def load(entrypoint: str) -> hop.App:
@@ -38,6 +38,6 @@ def load(entrypoint: str) -> hop.App:
 _given = spec.read(os.environ[spec.VARIABLE])
 application = hop.behind_one_hop(load(_given.entrypoint), _given.access_log)
 if _given.server == "uwsgi":
-    from origin_server.uwsgi import reading_chunks
-
-    application = reading_chunks(application)
+    application = chunks.of_uwsgi(application)
+elif _given.server == "granian":
+    application = chunks.of_granian(application)
