@@ -205,7 +205,9 @@ def _check(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) 
     def listener(outcome: checks.Outcome) -> None:
         report.progress(f"{_MARK[outcome.status]} {outcome.number} {outcome.title}")
 
-    return report.outcomes(checks.run(rehearsal, depth=depth, only=only, listener=listener))
+    with report.quietly():
+        outcomes = checks.run(rehearsal, depth=depth, only=only, listener=listener)
+    return report.outcomes(outcomes)
 
 
 def _status(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace) -> int:

@@ -79,9 +79,8 @@ class Engine:
 
         def read_all(execution: Execution) -> None:
             for record in execution.state.records:
-                if record.custom:
-                    with execution.run.reporting(record.urn):
-                        execution.refresh(record)
+                with execution.run.reporting(record.urn):
+                    execution.refresh(record)
 
         return self._session("refresh", read_all, options)
 

@@ -31,7 +31,10 @@ def result(command: Command, code: int, log: Path, said: Sequence[str], seconds:
     for event in _events(log):
         match event:
             case {"resOutputsEvent": {"metadata": metadata}} | {"resourcePreEvent": {"metadata": metadata}}:
-                _note(steps, metadata, failed=False)
+                if command == "refresh":
+                    _note_refreshed(steps, metadata)
+                else:
+                    _note(steps, metadata, failed=False)
                 if metadata["type"] == _STACK and metadata["new"]:
                     outputs = _shown(metadata["new"]["outputs"])
             case {"resOpFailedEvent": {"metadata": metadata}}:
@@ -78,6 +81,20 @@ def _note(steps: dict[tuple[str, str], Step], metadata: dict[str, Any], *, faile
         replaced=op == "delete-replaced",
         failed=failed,
     )
+
+
+def _note_refreshed(steps: dict[tuple[str, str], Step], metadata: dict[str, Any]) -> None:
+    """A refresh begins as such; it ends as what it found."""
+    found = metadata["op"]
+    if found in ("same", "update", "delete"):
+        steps["refresh", metadata["urn"]] = Step(
+            op="same" if found == "same" else "refresh",
+            urn=metadata["urn"],
+            type=metadata["type"],
+            parent=(metadata["old"] or {}).get("parent") or "",
+            changes=tuple(_changes(metadata)),
+            gone=found == "delete",
+        )
 
 
 def _changes(metadata: dict[str, Any]) -> Iterator[Change]:
