@@ -29,6 +29,7 @@ from rehearsal.cloud.world import World
 from rehearsal.engine import Engine, Result
 from rehearsal.providers.aws import network
 from rehearsal.providers.base import Property, Props, Resource
+from rehearsal.providers.cloudflare import zones
 from rehearsal.rehearsal import CREDENTIALS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -136,7 +137,7 @@ def stack_up(name: str, folder: Path) -> Stack:
     world = World(folder / name)
     world.runtime = folder / "run" / name  # else it takes root's rights
     for zone in ("example.com", "example.org", "example.net"):
-        providers.seed_zone(world, zone)
+        zones.seed_zone(world, zone)
     _second_network(world)
     sections = {key.partition(":")[2]: json.loads(text) for key, text in _file(name).config.items()}
     pure = ("tls:", "random:")

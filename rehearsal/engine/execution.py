@@ -170,7 +170,9 @@ class Execution:
             inputs[name] = Secret(after[name]) if has_secret(inputs[name]) else after[name]
         fresh = self._with_outputs(replace(record, inputs=inputs), record.id, after)
         fresh = replace(fresh, unsettled=record.unsettled)
-        op, changed = ("refresh" if drifted else "same"), changes(record.outputs, fresh.outputs, drifted)
+        # As the real engine tells it: what the provider would change back. Other outputs are only noted.
+        told = self.handler(record.type).diff(record.id, plain(fresh.inputs), after, plain(record.inputs)).changes
+        op, changed = ("refresh", changes(record.outputs, fresh.outputs, drifted)) if told else ("same", ())
         with self.run.step(op, record, changed), self.state.changing(write=fresh != record):
             self.state.amend(record, fresh)
 

@@ -19,6 +19,7 @@ from docs.changes import Imagined
 from rehearsal import providers, stackfile
 from rehearsal.cloud.world import World
 from rehearsal.engine import Engine
+from rehearsal.providers.cloudflare import zones
 from rehearsal.rehearsal import CREDENTIALS, PROJECT
 from tests.rehearsal.engine.mem import good
 from tests.rehearsal.providers.conftest import Calls
@@ -59,7 +60,7 @@ class Stack:
 
 def stand(name: str, folder: Path, world: World) -> Stack:
     for zone in ("example.com", "example.org"):
-        providers.seed_zone(world, zone)
+        zones.seed_zone(world, zone)
     handlers = {
         token: type("Made", (Imagined, type(real)), {})(world) if token.startswith("command:remote") else real
         for token, real in providers.resources(world).items()
