@@ -24,7 +24,7 @@ from components.lookup import LookupFailed, asking
 from components.sdk import AwsProvider, GetZoneFilterArgs, get_ip_ranges, get_zone
 from components.site import AppArgs, Site, SiteArgs
 from provisioning import app, host, origin, ranges, servers
-from settings.fields import CURRENT
+from settings.fields import CURRENT, remote
 
 
 class AddressUnknown(ValueError):
@@ -134,6 +134,15 @@ def client_ca(path: str | None, folder: Path) -> str | None:
     return text
 
 
+def app_code(settings: declared.App, folder: Path) -> app.Code:
+    """The app's code: looked over and packed, or for the host to fetch."""
+    if remote(settings.source):
+        return app.AppOnTheWeb(url=settings.source, sha256=settings.sha256)
+    source = folder / settings.source
+    app.inspect(source, settings.entrypoint, server=servers.name(settings.server), page=settings.maintenance_page)
+    return app.archive(source, folder / ".releases", exclude=settings.exclude)
+
+
 def environment(
     name: str, settings: declared.Settings, secrets: Mapping[str, pulumi.Input[str]], opts: pulumi.ResourceOptions
 ) -> dict[str, pulumi.Input[str]]:
@@ -167,11 +176,7 @@ def site(
     opts = opts or pulumi.ResourceOptions()
     for line in declared.notices(settings):
         pulumi.log.info(line)
-    source = folder / settings.app.source
-    app.inspect(
-        source, settings.app.entrypoint, server=servers.name(settings.app.server), page=settings.app.maintenance_page
-    )
-    archive = app.archive(source, folder / ".releases", exclude=settings.app.exclude)
+    code = app_code(settings.app, folder)
     edge_ranges = cloudflare_ranges()
     with asking("site.zone", f"correct {settings.site.zone}, or let CLOUDFLARE_API_TOKEN read that zone"):
         zone = get_zone(filter=GetZoneFilterArgs(name=settings.site.zone, match="all"))
@@ -201,9 +206,9 @@ def site(
             ),
             authorized_keys=settings.operator.ssh_keys,
             app=AppArgs(
-                archive=archive.path,
-                source=archive.source,
-                manifest=app.manifest(archive, settings.app, settings.site.hostname),
+                archive=code.path,
+                source=code.source,
+                manifest=app.manifest(code, settings.app, settings.site.hostname),
                 environment=environment(name, settings, secrets, opts),
             ),
             drain=settings.app.drain,

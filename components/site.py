@@ -25,9 +25,9 @@ from components.zone_before import ZoneBefore, ZoneBeforeArgs
 
 @dataclass(frozen=True, kw_only=True)
 class AppArgs:
-    """The app's archive (a local file), its manifest for the release tool, and its environment."""
+    """The app's archive (a local file; None when the host fetches it), its manifest, and its environment."""
 
-    archive: Path
+    archive: Path | None
     source: str
     manifest: Mapping[str, Any]
     environment: Mapping[str, pulumi.Input[str]] = field(repr=False)

@@ -42,13 +42,57 @@ class AppRefused(ValueError):
 # ---- packing ----
 
 
+class Code(Protocol):
+    """The app's code, as the host gets it."""
+
+    @property
+    def path(self) -> Path | None:
+        """What is to be uploaded; None when the host fetches it."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """12 hex digits: the release's name for its code."""
+        ...
+
+    def located(self) -> Mapping[str, str]:
+        """Where the host finds it, and by what it knows it: keys of the manifest."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class AppArchive:
+    """A folder, packed."""
+
     path: Path
     """A tar.gz."""
     sha256: str
     source: str
-    """The first 12 digits of `sha256`: the release's name for its code."""
+    """The first 12 digits of `sha256`."""
+
+    def located(self) -> Mapping[str, str]:
+        return {"archive": f"/srv/app/incoming/{self.source}.tar.gz", "sha256": self.sha256}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppOnTheWeb:
+    """An https archive with its SHA-256, or git+https://…@<commit>, which the host fetches by itself."""
+
+    url: str
+    sha256: str | None = None
+    path: Path | None = None
+
+    @property
+    def source(self) -> str:
+        return (self.sha256 or self._commit)[:12]
+
+    @property
+    def _commit(self) -> str:
+        return self.url.rpartition("@")[2]
+
+    def located(self) -> Mapping[str, str]:
+        found = {"sha256": self.sha256} if self.sha256 else {"commit": self._commit}
+        return {"archive": self.url, **found}
 
 
 def archive(folder: Path, out_dir: Path, *, exclude: Sequence[str] = (), max_size: int = MAX_SIZE) -> AppArchive:
@@ -370,13 +414,12 @@ class AppSettings(Protocol):
     def maintenance_page(self) -> str | None: ...
 
 
-def manifest(packed: AppArchive, app: AppSettings, hostname: str) -> Mapping[str, Any]:
+def manifest(code: Code, app: AppSettings, hostname: str) -> Mapping[str, Any]:
     """What `release deploy` reads on the host, without the environment, which is secret and joins it on the way."""
     server = servers.name(app.server)
     return {
-        "source": packed.source,
-        "sha256": packed.sha256,
-        "archive": f"/srv/app/incoming/{packed.source}.tar.gz",
+        "source": code.source,
+        **code.located(),
         "run": servers.argv(app.server, app.entrypoint),
         "requirements": servers.requirements(server),
         "packages": list(servers.SERVERS[server].packages),

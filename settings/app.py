@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, PlainSerializer
+from pydantic import AfterValidator, Field, PlainSerializer, ValidationInfo
+from pydantic import field_validator as validates
 
 from settings.fields import (
     AppFile,
@@ -14,10 +15,14 @@ from settings.fields import (
     Entrypoint,
     EnvironmentName,
     EnvironmentValue,
-    Folder,
     Listed,
     Pattern,
+    Refused,
+    Sha256,
+    Source,
     UrlPath,
+    remote,
+    shown,
 )
 from settings.section import Seconds, Section
 from settings.server import Server, Waitress
@@ -35,7 +40,13 @@ class Health(Section):
 class App(Section):
     """The app and its life."""
 
-    source: Folder = Field(description="The app's folder: a path from the project's folder (Pulumi.yaml's) or from /.")
+    source: Source = Field(
+        description="The app's folder: a path from the project's folder (Pulumi.yaml's) or from /. Or what the host "
+        "fetches: https://….tar.gz (.tgz, .zip) with `sha256`, or git+https://…@ and a commit's 40 digits."
+    )
+    sha256: Sha256 | None = Field(
+        default=None, validate_default=True, description="Of an archive on the web: what `sha256sum` prints."
+    )
     entrypoint: Entrypoint = Field(
         description="The WSGI callable, a factory to call for it, or a file with `application`."
     )
@@ -64,3 +75,23 @@ class App(Section):
         default=(),
         description="Globs of files that stay at home, beside .git, .venv, __pycache__ and .env files.",
     )
+
+    @validates("sha256")
+    @classmethod
+    def _of_an_archive(cls, value: str | None, info: ValidationInfo) -> str | None:
+        source = info.data.get("source")
+        if source and source.startswith("https://") and not value:
+            raise Refused("is missing", do=f"add what `curl -L {source} | sha256sum` prints, once you trust it")
+        if source and value and not source.startswith("https://"):
+            raise Refused(
+                f"is for an archive on the web, and app.source is {shown(source)}",
+                do="remove it" + ": the commit says as much" * remote(source),
+            )
+        return value
+
+    @validates("exclude")
+    @classmethod
+    def _of_a_folder(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and remote(info.data.get("source", "")):
+            raise Refused("is for a folder, and the host fetches app.source whole", do="remove it")
+        return value

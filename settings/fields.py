@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -435,6 +436,72 @@ def folder(value: object) -> str:
 
 
 Folder = Annotated[str, BeforeValidator(folder), WithJsonSchema({"type": "string", "title": "folder", "minLength": 1})]
+
+
+_ARCHIVES = (".tar.gz", ".tgz", ".zip")
+
+
+def source(value: object) -> str:
+    """Where the app's code is: a local folder, an https archive, or one commit of a git repository, as written.
+
+    Whether it is there is looked at later. Raises Refused.
+    """
+    text = _text(value)
+    if not re.match(r"[a-z][a-z0-9+.-]*://|git@", text):
+        return folder(text)
+    allowed = "a folder's path, https://….tar.gz (or .tgz, .zip), or git+https://…@<the commit's 40 digits>"
+    checkout = "check it out, in CI for example, and name the folder"
+    if text.startswith(("http://", "git+http://")):
+        raise Refused(f"{shown(value)} is not encrypted: the code could be changed on its way", allowed=allowed)
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise Refused(f"{shown(value)} is not a URL ({error})", allowed=allowed) from None
+    if parts.scheme not in ("https", "git+https"):
+        raise Refused(f"{shown(value)} is nothing that the host can fetch", allowed=allowed, do=checkout)
+    if "@" in parts.netloc:
+        raise Refused("has a user or a password in its URL, which would be in plain text", allowed=allowed, do=checkout)
+    if parts.query or parts.fragment or not parts.hostname or re.search(r"\s", text):
+        raise Refused(f"{shown(value)} has more, or less, than a host and a path", allowed=allowed, do=checkout)
+    if parts.scheme == "https" and not parts.path.lower().endswith(_ARCHIVES):
+        raise Refused(f"{shown(value)} is not an archive", allowed=allowed, do="write git+https:// for a repository")
+    commit = parts.path.rpartition("@")[2] if "@" in parts.path else ""
+    if parts.scheme == "git+https" and not re.fullmatch(r"[0-9a-f]{40}", commit):
+        found = f"{shown(commit)} is a branch, a tag or short, and may come to mean another commit"
+        raise Refused(
+            found if commit else f"{shown(value)} names no commit",
+            allowed=allowed,
+            do="write the 40 digits that `git rev-parse` shows",
+        )
+    return text
+
+
+def remote(source: str) -> bool:
+    """That the host fetches it."""
+    return source.startswith(("https://", "git+https://"))
+
+
+Source = Annotated[
+    str,
+    BeforeValidator(source),
+    WithJsonSchema({"type": "string", "title": "folder, https:// archive or git+https:// commit", "minLength": 1}),
+]
+
+
+def sha256(value: object) -> str:
+    """A SHA-256 in hexadecimal. Raises Refused."""
+    text = _text(value).lower().removeprefix("sha256:")
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise Refused(f"{shown(value)} is not a SHA-256", allowed="64 hexadecimal digits, as sha256sum prints them")
+    return text
+
+
+Sha256 = Annotated[
+    str,
+    BeforeValidator(sha256),
+    WithJsonSchema({"type": "string", "title": "64 hexadecimal digits", "pattern": "^(sha256:)?[0-9A-Fa-f]{64}$"}),
+]
 
 
 def app_file(value: object) -> str:

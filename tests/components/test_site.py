@@ -48,7 +48,7 @@ def site(archive: Path, host: HostArgs, **changes: object) -> Callable[[], None]
             "app": AppArgs(
                 archive=archive,
                 source="abcdef012345",
-                manifest={"source": "abcdef012345"},
+                manifest={"source": "abcdef012345", "archive": "/srv/app/incoming/abcdef012345.tar.gz"},
                 environment={"SECRET_KEY": pulumi.Output.secret("SECRET CANARY")},
             ),
             **changes,
@@ -62,6 +62,14 @@ def order(recorder: Recorder, *names: str) -> None:
     """Assert that the resources of these names were registered in this order."""
     registered = [resource.name for resource in recorder.resources if resource.custom]
     assert sorted(names, key=registered.index) == list(names)
+
+
+@CLOUDS
+def test_what_the_host_fetches_is_not_uploaded(archive: Path, host: HostArgs) -> None:
+    fetched = AppArgs(archive=None, source="abcdef012345", manifest={"archive": "https://x/a.zip"}, environment={})
+    names = {resource.name for resource in run(site(archive, host, app=fetched)).resources}
+    assert "site-release-live" in names
+    assert "site-release-archive" not in names
 
 
 @CLOUDS

@@ -272,6 +272,22 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 # ---- the manifest ----
 
 
+@pytest.mark.parametrize(
+    ("url", "sha256", "known"),
+    [
+        ("https://example.com/app.zip", "ab" * 32, {"sha256": "ab" * 32}),
+        (f"git+https://example.com/app@{'cd' * 20}", None, {"commit": "cd" * 20}),
+    ],
+)
+def test_what_the_host_fetches_is_named_by_what_it_is_checked_by(
+    url: str, sha256: str | None, known: dict[str, str]
+) -> None:
+    settings = App.model_validate({"source": url, "sha256": sha256, "entrypoint": "app:app"})
+    made = app.manifest(app.AppOnTheWeb(url=url, sha256=sha256), settings, "example.com")
+    assert {key: made.get(key) for key in ("archive", *known)} == {"archive": url, **known}
+    assert made["source"] == next(iter(known.values()))[:12]
+
+
 def test_the_manifest_has_all_but_the_environment(folder: Path, tmp_path: Path) -> None:
     settings = App.model_validate(
         {

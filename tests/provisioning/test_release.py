@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -311,9 +312,14 @@ def test_a_whole_manifest() -> None:
         ({"keep": "5"}, "keep unknown or"),
         ({"environment": ["x"]}, "environment unknown or"),
         ({"source": "x"}, "source must be the first 12"),
-        ({"sha256": SHA.upper()}, "source must be the first 12"),
-        ({"archive": "/etc/shadow"}, "is not in"),
-        ({"archive": "../x"}, "is not in"),
+        ({"sha256": SHA.upper()}, "sha256 must have 64"),
+        ({"sha256": None}, "or commit 40"),
+        ({"sha256": None, "commit": "main"}, "or commit 40"),
+        ({"archive": "/etc/shadow"}, "is neither in"),
+        ({"archive": "../x"}, "is neither in"),
+        ({"archive": "http://example.com/x.zip"}, "is neither in"),
+        ({"sha256": None, "commit": SHA[:40], "archive": "https://example.com/x.zip"}, "is not git"),
+        ({"sha256": None, "commit": SHA[:40], "archive": f"git+file:///x@{SHA[:40]}"}, "is not git"),
         ({"environment": {"A B": "x"}}, "is not a variable's name"),
     ],
 )
@@ -441,7 +447,7 @@ def entry(name: str, **fields: Any) -> tarfile.TarInfo:
 
 def test_modes_and_times_are_the_host_s(root: Path) -> None:
     path, sha256 = packed((entry("a/x", mode=0o4777), b"x"), (entry("y", mode=0o600), b"y"))
-    sources.unpack(path, sha256, root / "src")
+    sources.unpack(path, sha256, root / "src", shown=str(path), do="upload it again")
     assert oct((root / "src/a/x").stat().st_mode)[-4:] == "0755"
     assert oct((root / "src/y").stat().st_mode)[-4:] == "0644"
     assert (root / "src/y").stat().st_mtime > 1e9, "an ETag made of time and size must change with the release"
@@ -463,7 +469,7 @@ def test_modes_and_times_are_the_host_s(root: Path) -> None:
 def test_nothing_gets_out(root: Path, bad: tarfile.TarInfo) -> None:
     path, sha256 = packed((bad, b""))
     with pytest.raises(host.Refused, match=r"^archive .*x\.tar\.gz: "):
-        sources.unpack(path, sha256, root / "src")
+        sources.unpack(path, sha256, root / "src", shown=str(path), do="upload it again")
     assert not (root / "x").exists()
 
 
@@ -471,14 +477,58 @@ def test_bombs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, sha256 = packed(*((entry(f"f{n}"), b"x" * 100) for n in range(30)))
     replaced(monkeypatch, "MAX_UNPACKED", 2000)
     with pytest.raises(host.Refused, match="files unpacked"):
-        sources.unpack(path, sha256, root / "a")
+        sources.unpack(path, sha256, root / "a", shown="x", do="")
     replaced(monkeypatch, "MAX_UNPACKED", 1 << 30)
     replaced(monkeypatch, "MAX_FILES", 20)
     with pytest.raises(host.Refused, match="20 files unpacked"):
-        sources.unpack(path, sha256, root / "b")
+        sources.unpack(path, sha256, root / "b", shown="x", do="")
+
+
+def zipped(*entries: tuple[zipfile.ZipInfo, str]) -> tuple[Path, str]:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, text in entries:
+            archive.writestr(member, text)
+    path = host.INCOMING / "x.zip"
+    path.write_bytes(content.getvalue())
+    return path, hashlib.sha256(content.getvalue()).hexdigest()
+
+
+def zip_entry(name: str, mode: int = 0o100644) -> zipfile.ZipInfo:
+    made = zipfile.ZipInfo(name)
+    made.external_attr = mode << 16
+    return made
+
+
+def test_a_zip_and_its_single_folder(root: Path) -> None:
+    path, sha256 = zipped((zip_entry("app-1.2/run", 0o100755), "x"), (zip_entry("app-1.2/a/y"), "y"))
+    (root / "r").mkdir()
+    (root / "r/src").mkdir()
+    sources.unpack(path, sha256, root / "r/src", shown="x", do="")
+    sources.strip(root / "r/src")
+    found = {p.relative_to(root / "r").as_posix(): oct(p.stat().st_mode)[-3:] for p in (root / "r").rglob("*")}
+    assert found == {"src": "755", "src/run": "755", "src/a": "755", "src/a/y": "644"}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "problem"),
+    [("../x", 0o100644, "leads out"), ("/x", 0o100644, "leads out"), ("x", 0o120777, "is a link")],
+)
+def test_nothing_gets_out_of_a_zip(root: Path, name: str, mode: int, problem: str) -> None:
+    path, sha256 = zipped((zip_entry(name, mode), "/etc/passwd"))
+    with pytest.raises(host.Refused, match=rf"^archive there: .*{problem}"):
+        sources.unpack(path, sha256, root / "src", shown="there", do="")
+    assert not (root / "x").exists()
+
+
+def test_a_zip_bomb(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, sha256 = zipped(*((zip_entry(f"f{n}"), "x" * 1000) for n in range(5)))
+    monkeypatch.setattr(sources, "MAX_UNPACKED", 3000)
+    with pytest.raises(host.Refused, match="files unpacked"):
+        sources.unpack(path, sha256, root / "src", shown="x", do="")
 
 
 def test_a_link_in_place_of_an_archive_is_not_followed(root: Path) -> None:
     (root / "incoming/x.tar.gz").symlink_to("/etc/passwd")
     with pytest.raises(host.Refused, match="upload it again"):
-        sources.unpack(root / "incoming/x.tar.gz", SHA, root / "src")
+        sources.unpack(root / "incoming/x.tar.gz", SHA, root / "src", shown="x", do="upload it again")

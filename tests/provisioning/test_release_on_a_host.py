@@ -8,15 +8,20 @@ import io
 import json
 import random
 import re
+import subprocess
+import sys
 import tarfile
 import time
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from rehearsal.cloud import machine
+from provisioning import app
+from rehearsal.cloud import authorities, daemon, machine, network
 from tests.provisioning.released import FLASK, ReleasedHost, caddy, code, steady_load, user_data
-from tests.rehearsal.cloud.standing import booted, until
+from tests.rehearsal.cloud.standing import booted, knock, until
 from tests.rehearsal.conftest import lay
 
 pytestmark = pytest.mark.machines
@@ -176,6 +181,113 @@ def test_pyproject_lock_and_packages(host: ReleasedHost) -> None:
         '[tool.hatch.build.targets.wheel]\npackages = ["src/app"]\n',
     }
     host.deploy(packaged)
+    assert_tidy(host)
+
+
+# ---- from the web ----
+
+SHOP = network.PLACES["visitor"].ipv4.partition("/")[0]
+
+
+@pytest.fixture(scope="module")
+def web(host: ReleasedHost, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an https site that the machine trusts as it trusts any other."""
+    folder = tmp_path_factory.mktemp("web")
+    authority = authorities.new_authority("the web")
+    pair = authority.issue([SHOP])
+    (folder / "certificate.pem").write_text(pair.certificate)
+    (folder / "key.pem").write_text(pair.private_key)
+    (host.root / "usr/local/share/ca-certificates/web.crt").write_text(authority.certificate)
+    host.run("update-ca-certificates", check=True)
+    script = Path(__file__).with_name("web.py")
+    argv = [sys.executable, script, SHOP, folder / "certificate.pem", folder / "key.pem", folder]
+    daemon.start(host.world, "web", [str(word) for word in argv], place="visitor")
+    until(lambda: knock(host.world, "visitor", SHOP, 443) == "open")
+    with tarfile.open(folder / "app.tar.gz", "w:gz") as tar, zipfile.ZipFile(folder / "app.zip", "w") as zipped:
+        for name, text in code(50).items():
+            entry = tarfile.TarInfo(f"app-1.2/{name}")
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+            zipped.writestr(f"app-1.2/{name}", text)
+    return folder
+
+
+def on_the_web(host: ReleasedHost, url: str, sha256: str | None = None) -> str:
+    """A manifest for what the host fetches."""
+    remote = app.AppOnTheWeb(url=url, sha256=sha256)
+    manifest = json.loads(host.manifest(code()))
+    return json.dumps({**manifest, "sha256": None, "source": remote.source, **remote.located()})
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["app.tar.gz", "app.zip", "moved.tar.gz"])
+def test_an_archive_on_the_web(host: ReleasedHost, web: Path, live: str, name: str) -> None:
+    host.deploy(code(time.time_ns()), keep=2)  # so that none here has this code
+    host.deploy(code(time.time_ns()), keep=2)
+    sha256 = sha256_of(web / name.replace("moved", "app"))
+    host.release("deploy", input=on_the_web(host, f"https://{SHOP}/{name}", sha256), check=True)
+    assert host.live().endswith(sha256[:12])
+    assert_tidy(host)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("app.tar.gz", "not 0000"),
+        ("none.tar.gz", "it answered 404"),
+        ("downgraded.tar.gz", f"it redirects to http://{SHOP}/app.tar.gz, which is not https"),
+        ("endless.tar.gz", "it has more than 1 MB"),
+        ("cut.tar.gz", "it ended after 10 of 1000 bytes"),
+        ("untrusted", "CERTIFICATE_VERIFY_FAILED"),
+    ],
+)
+def test_what_can_t_be_fetched_changes_nothing(
+    host: ReleasedHost, web: Path, live: str, name: str, reason: str
+) -> None:
+    url = f"https://{SHOP}/{name}"
+    if name == "untrusted":
+        (host.root / "etc/hosts").open("a").write(f"{SHOP} shop.example.com\n")
+        url = "https://shop.example.com/app.tar.gz"
+    smaller = "sources.MAX_FETCHED = 1_000_000\nsys.argv[1:] = ['deploy']\n"
+    refuse = "try: cli.main()\nexcept host.Refused as refused: print(refused); sys.exit(1)\n"
+    done = host.run("python3", "-c", _LOAD + smaller + refuse, input=on_the_web(host, url, "0" * 64))
+    assert done.returncode == 1
+    assert reason in done.stdout
+    assert url in done.stdout.partition("\n")[0]
+    assert serves(host, live)
+    assert_tidy(host)
+
+
+def test_a_commit_of_a_git_repository(host: ReleasedHost, web: Path, live: str) -> None:
+    work = web / "work"
+    work.mkdir()
+
+    def git(*argv: str) -> str:
+        name = ("-c", "user.name=me", "-c", "user.email=me@example.com", "-c", "init.defaultBranch=main")
+        return subprocess.run(["git", *name, *argv], cwd=work, check=True, capture_output=True, text=True).stdout
+
+    git("init", "-q")
+    for name, text in code(51).items():
+        (work / name).write_text(text)
+    git("add", ".")
+    git("commit", "-qm", "one")
+    commit = git("rev-parse", "HEAD").strip()
+    (work / "app.py").write_text("raise SystemExit")
+    git("commit", "-qam", "two")
+    git("clone", "-q", "--bare", ".", str(web / "app.git"))
+    git("-C", str(web / "app.git"), "config", "uploadpack.allowAnySHA1InWant", "true")  # as public sites have it
+    url = f"git+https://{SHOP}/git/app.git"
+    host.release("deploy", input=on_the_web(host, f"{url}@{commit}"), check=True)
+    assert host.live().endswith(commit[:12])
+    assert not (host.root / f"srv/app/releases/{host.live()}/src/.git").exists()
+    assert_tidy(host)
+    done = host.release("deploy", input=on_the_web(host, f"{url}@{'0' * 40}"))
+    assert done.returncode == 1
+    assert f"fetching {url}@{'0' * 40}: exit code" in done.stderr
+    assert "not our ref" in done.stderr
     assert_tidy(host)
 
 

@@ -20,7 +20,7 @@ ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() |
 KINDS: list[Callable[[object], object]] = [
     fields.hostname, fields.operator_range, fields.ssh_public_key, fields.entrypoint, fields.environment_name,
     fields.plain_environment_name, fields.environment_text, fields.environment_value, fields.command,
-    fields.folder, fields.pattern, fields.url_path, fields.size,
+    fields.folder, fields.source, fields.sha256, fields.app_file, fields.pattern, fields.url_path, fields.size,
 ]  # fmt: skip
 
 
@@ -307,6 +307,49 @@ def test_size(written: str, read: int) -> None:
 def test_no_size(written: object) -> None:
     with pytest.raises(Refused):
         fields.size(written)
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "../app",
+        "https://example.com/app-1.2.tar.gz",
+        "https://example.com:8443/app.tgz",
+        "https://[2001:db8::1]/App.ZIP",
+        f"git+https://example.com/me/app.git@{COMMIT}",
+    ],
+)
+def test_sources(written: str) -> None:
+    assert fields.source(written) == written
+    assert fields.remote(written) == ("://" in written)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("http://example.com/app.tar.gz", "is not encrypted"),
+        (f"git+http://example.com/app@{COMMIT}", "is not encrypted"),
+        (f"git+ssh://git@example.com/app@{COMMIT}", "is nothing that the host can fetch"),
+        ("git@example.com:me/app.git", "is nothing that the host can fetch"),
+        ("ftp://example.com/app.tar.gz", "is nothing that the host can fetch"),
+        ("https://me:hunter2@example.com/app.tar.gz", "has a user or a password"),
+        ("https://example.com/app.tar.gz?token=x", "has more, or less"),
+        ("https:///app.tar.gz", "has more, or less"),
+        ("https://example.com/me/app", "is not an archive"),
+        ("https://example.com:http/app.zip", "is not a URL"),
+        ("git+https://example.com/app", "names no commit"),
+        ("git+https://example.com/app@main", '"main" is a branch, a tag or short'),
+        (f"git+https://example.com/app@{COMMIT[:12]}", "is a branch, a tag or short"),
+        ("~/app", "starts with ~"),
+    ],
+)
+def test_no_source(written: str, problem: str) -> None:
+    with pytest.raises(Refused, match=problem) as refused:
+        fields.source(written)
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("written", ["~/app", "git@example.com:a/b", "https://example.com/a.git", "", "a\nb"])

@@ -17,6 +17,8 @@ RANGES = "allowed: an address, a range like 203.0.113.0/28 or 2001:db8:7::/64, o
 ENTRYPOINTS = "allowed: module:app, module:create_app(), module:create_app('production') or path/to/wsgi.py"
 SERVERS = "waitress, gunicorn, uwsgi, granian, gevent, eventlet, twisted, mod_wsgi"
 
+SOURCES = "a folder's path, https://….tar.gz (or .tgz, .zip), or git+https://…@<the commit's 40 digits>"
+
 REFUSED: list[tuple[str, object, str]] = [
     # ---- site ----
     (
@@ -233,6 +235,34 @@ REFUSED: list[tuple[str, object, str]] = [
         "/srv/back.html",
         'app.maintenance_page: "/srv/back.html" is not a file inside the app\'s folder; allowed: a path from there, '
         "like pages/back.html",
+    ),
+    (
+        "app.source",
+        "http://example.com/app.tar.gz",
+        'app.source: "http://example.com/app.tar.gz" is not encrypted: the code could be changed on its way; '
+        f"allowed: {SOURCES}",
+    ),
+    (
+        "app.source",
+        "https://example.com/app-1.2.tar.gz",
+        "app.sha256: is missing; do: add what `curl -L https://example.com/app-1.2.tar.gz | sha256sum` prints, once "
+        "you trust it",
+    ),
+    (
+        "app.source",
+        "git+https://example.com/app@main",
+        'app.source: "main" is a branch, a tag or short, and may come to mean another commit; '
+        f"allowed: {SOURCES}; do: write the 40 digits that `git rev-parse` shows",
+    ),
+    (
+        "app.sha256",
+        "0" * 64,
+        'app.sha256: is for an archive on the web, and app.source is "../app"; do: remove it',
+    ),
+    (
+        "app.sha256",
+        "0" * 63,
+        f'app.sha256: "{"0" * 63}" is not a SHA-256; allowed: 64 hexadecimal digits, as sha256sum prints them',
     ),
     # ---- proxy and edge ----
     ("proxy.max_body", "10", 'proxy.max_body: "10" is not a size; allowed: 1KB to 5GB, like 10MB or 16MiB'),

@@ -15,10 +15,10 @@ from typing import Any
 
 from releasing import packages
 from releasing.environment import environment_file
-from releasing.host import RELEASES, ROOT, UNIT, VENVS, Refused, run, say, step, write
+from releasing.host import BUILD_SANDBOX, RELEASES, ROOT, UNIT, VENVS, Refused, run, say, step, write
 from releasing.journal import tail
-from releasing.sources import unpack
-from releasing.store import facts, releases, sock
+from releasing.sources import lay
+from releasing.store import code, releases, sock
 
 SERVING = Path("/usr/local/lib/origin/origin_server")
 UV_CACHE, MAX_CACHE = Path("/var/cache/uv"), 1 << 30  # bytes
@@ -34,11 +34,6 @@ UV = {
     "PATH": "/opt/uv/bin:/usr/bin:/bin",
     "HOME": UV_CACHE,
 }
-BUILD_SANDBOX = [
-    *("User=build", "CacheDirectory=uv", "UMask=0022", "NoNewPrivileges=yes", "CapabilityBoundingSet="),
-    *("PrivateTmp=yes", "PrivateDevices=yes", "ProtectHome=yes", "ProtectSystem=full", "ProtectKernelTunables=yes"),
-    *("ProtectControlGroups=yes", "RestrictSUIDSGID=yes", "InaccessiblePaths=-/etc/origin"),
-]
 UV_SANDBOX = [*BUILD_SANDBOX, *(f"Environment={name}={value}" for name, value in UV.items())]
 
 
@@ -46,13 +41,11 @@ def prepare(id: str, manifest: dict[str, Any], digest: str) -> None:
     """A whole release, not started: state "new"."""
     folder, src = RELEASES / id, RELEASES / id / "src"
     folder.mkdir()
-    twin = next((i for i in releases() if facts(i)["sha256"] == manifest["sha256"]), None)
+    twin = next((each for each in releases() if code(each) == code(manifest)), None)
     if twin:
         run("cp", "-a", RELEASES / twin / "src", src)
     else:
-        src.mkdir()
-        shutil.chown(src, "build", "build")
-        unpack(Path(manifest["archive"]), manifest["sha256"], src)
+        lay(id, manifest)
     packages.bring(id, manifest["packages"])
     build(id, manifest["requirements"])
     # Its own copy, so that going back to it needs nothing of a newer host.

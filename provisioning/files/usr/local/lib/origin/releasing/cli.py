@@ -25,11 +25,13 @@ from releasing.environment import environment_file, read_environment
 from releasing.host import INCOMING, MAINTENANCE, RELEASES, ROOT, VENVS, Refused, run, say
 from releasing.journal import follow, history, holder, one_at_a_time
 from releasing.serving import retire, start, sweep, switch, undone_unless_live, unhealthy
-from releasing.store import digest_of, discard, facts, live, next_id, previous, prune, releases, remember
+from releasing.store import code, digest_of, discard, facts, live, next_id, previous, prune, releases, remember
 from releasing.upkeep import maintenance
 
-NEEDED = {"source": str, "sha256": str, "archive": str, "run": list}
+NEEDED = {"source": str, "archive": str, "run": list}
 DEFAULTS = {
+    "sha256": None,  # the archive's; or else
+    "commit": None,  # of a git repository, whose files have no checksum before they are fetched
     "requirements": [],  # pinned, with hashes; each installed where the app does not bring it
     "packages": [],  # Debian's, for the server
     "variables": {},  # public; the environment's come before them
@@ -45,26 +47,28 @@ MIN_FREE = 256 << 20  # bytes
 
 
 def checked(manifest: Any) -> dict[str, Any]:
-    types = (
-        NEEDED
-        | {key: type(value) for key, value in DEFAULTS.items()}
-        | {
-            "release_command": (list, type(None)),
-            "maintenance_page": (str, type(None)),
-        }
-    )
+    types: dict[str, tuple[type, ...]] = {key: (type(value),) for key, value in DEFAULTS.items()}
+    types |= {key: (kind,) for key, kind in NEEDED.items()}
+    types |= dict.fromkeys(("sha256", "commit", "maintenance_page"), (str, type(None)))
+    types["release_command"] = (list, type(None))
     if not isinstance(manifest, dict):
         raise Refused("manifest: not a JSON object")
     if missing := NEEDED.keys() - manifest.keys():
         raise Refused(f"manifest: {', '.join(sorted(missing))} missing")
     if wrong := sorted(k for k, v in manifest.items() if k not in types or not isinstance(v, types[k])):
         raise Refused(f"manifest: {', '.join(wrong)} unknown or of another type")
-    if not re.fullmatch(r"[0-9a-f]{64}", manifest["sha256"]) or manifest["source"] != manifest["sha256"][:12]:
-        raise Refused("manifest: source must be the first 12 digits of sha256, which has 64 hexadecimal ones")
-    if Path(manifest["archive"]).parent != INCOMING:
-        raise Refused(f"manifest: archive {manifest['archive']!r} is not in {INCOMING}")
-    environment_file(manifest.get("environment", {}))
-    return DEFAULTS | manifest
+    manifest = DEFAULTS | manifest
+    place, sha256, commit = manifest["archive"], manifest["sha256"], manifest["commit"]
+    if not re.fullmatch(r"[0-9a-f]{40}", commit or "") if sha256 is None else not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise Refused("manifest: sha256 must have 64 hexadecimal digits, or commit 40 in its place")
+    if manifest["source"] != code(manifest)[:12]:
+        raise Refused("manifest: source must be the first 12 digits of sha256 or commit")
+    if commit and not re.fullmatch(rf"git\+https://[^\s@]+@{commit}", place):
+        raise Refused(f"manifest: archive {place!r} is not git+https://…@{commit}")
+    if not commit and not place.startswith("https://") and Path(place).parent != INCOMING:
+        raise Refused(f"manifest: archive {place!r} is neither in {INCOMING} nor https://…")
+    environment_file(manifest["environment"])
+    return manifest
 
 
 def deploy(manifest: dict[str, Any], again: bool = False) -> str:

@@ -18,7 +18,15 @@ def inside(id: str, argv: list[str], *, terminal: bool) -> int:
     unit = f"app-console-{os.getpid()}"
     properties = [f"--property={line}" for line in sandbox(id)]
     signal.signal(signal.SIGHUP, signal.default_int_handler)  # unlike a release, it ends with its connection
-    command = ["systemd-run", "--quiet", "--wait", "--collect", f"--unit={unit}", f"--description={unit}"]
+    command = [
+        "systemd-run",
+        "--quiet",
+        "--wait",
+        "--collect",
+        "--expand-environment=no",
+        f"--unit={unit}",
+        f"--description={unit}",
+    ]
     term = [f"--setenv=TERM={os.environ.get('TERM', 'linux')}"]
     way = ["--pty", *term] if terminal and sys.stdin.isatty() else ["--pipe"]
     # Not its arguments: a password may be among them.

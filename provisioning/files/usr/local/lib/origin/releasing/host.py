@@ -15,6 +15,12 @@ CURRENT, FOLDER, FOLDER_BEFORE = ROOT / "current.sock", ROOT / "current", ROOT /
 MAINTENANCE = ROOT / "maintenance.html"
 UNIT = Path("/etc/systemd/system/app@.service")
 
+BUILD_SANDBOX = [
+    *("User=build", "CacheDirectory=uv", "UMask=0022", "NoNewPrivileges=yes", "CapabilityBoundingSet="),
+    *("PrivateTmp=yes", "PrivateDevices=yes", "ProtectHome=yes", "ProtectSystem=full", "ProtectKernelTunables=yes"),
+    *("ProtectControlGroups=yes", "RestrictSUIDSGID=yes", "InaccessiblePaths=-/etc/origin"),
+]
+
 
 class Refused(Exception):
     """Nothing changed for visitors; the text is for the person who ran the command."""
@@ -71,6 +77,7 @@ def step(unit: str, properties: list[str], timeout: int, *argv: str | Path) -> s
         "systemd-run",
         "--wait",
         "--collect",
+        "--expand-environment=no",
         f"--unit={unit}",
         f"--description={unit}",
         *flags,

@@ -14,6 +14,7 @@ from releasing.environment import read_environment
 from releasing.host import CURRENT, FOLDER, FOLDER_BEFORE, MAINTENANCE, RELEASES, ROOT, Refused, point, run, say
 from releasing.journal import tail
 from releasing.store import (
+    code,
     discard,
     drop_unused_venvs,
     facts,
@@ -80,7 +81,7 @@ def switch(id: str) -> None:
     # The folders first, so that the first page of the new release finds its static files, and the last of the old one
     # its own. The same code once more (a restart) leaves the files of the one before where they are.
     old = live()
-    if old and facts(old)["sha256"] != facts(id)["sha256"]:
+    if old and code(old) != code(id):
         point(FOLDER_BEFORE, RELEASES / old)
     point(FOLDER, RELEASES / id)
     point(CURRENT, sock(id))
@@ -109,7 +110,14 @@ def retire(id: str, drain: float) -> None:
 
 def sweep() -> None:
     """Finish or undo what a killed or failed command left. Only for whoever holds the lock."""
-    run("systemctl", "stop", "release-build-*.service", "release-command-*.service", check=False)
+    run(
+        "systemctl",
+        "stop",
+        "release-fetch-*.service",
+        "release-build-*.service",
+        "release-command-*.service",
+        check=False,
+    )
     serving = live()
     for id in {folder.name for folder in RELEASES.iterdir()} - {serving}:
         if facts(id).get("state", "new") == "new":

@@ -23,6 +23,12 @@ def facts(id: str) -> dict[str, Any]:
         return {}
 
 
+def code(release: str | dict[str, Any]) -> str:
+    """What names its code, of a release or a manifest: a commit, or an archive's sha256."""
+    found = facts(release) if isinstance(release, str) else release
+    return found.get("commit") or found["sha256"]
+
+
 def remember(id: str, **changes: object) -> None:
     write(RELEASES / id / "release.json", json.dumps(facts(id) | changes, indent=1, sort_keys=True), 0o600)
 
