@@ -23,7 +23,7 @@ from components.host import HostArgs, Opening
 from components.lookup import LookupFailed, asking
 from components.sdk import AwsProvider, GetZoneFilterArgs, get_ip_ranges, get_zone
 from components.site import AppArgs, Site, SiteArgs
-from provisioning import app, host, origin, ranges, servers
+from provisioning import app, host, inspection, origin, ranges
 from settings.fields import CURRENT, remote
 
 
@@ -139,7 +139,7 @@ def app_code(settings: declared.App, folder: Path) -> app.Code:
     if remote(settings.source):
         return app.AppOnTheWeb(url=settings.source, sha256=settings.sha256)
     source = folder / settings.source
-    app.inspect(source, settings.entrypoint, server=servers.name(settings.server), page=settings.maintenance_page)
+    inspection.inspect(source, settings.entrypoint, app.versions(settings.server), page=settings.maintenance_page)
     return app.archive(source, folder / ".releases", exclude=settings.exclude)
 
 
@@ -208,7 +208,7 @@ def site(
             app=AppArgs(
                 archive=code.path,
                 source=code.source,
-                manifest=app.manifest(code, settings.app, settings.site.hostname),
+                manifest=app.manifest(code, settings.app, settings.app.entrypoint, settings.site.hostname),
                 environment=environment(name, settings, secrets, opts),
             ),
             drain=settings.app.drain,

@@ -138,7 +138,9 @@ class AppSettings(TypedDict):
     """The app and its life."""
 
     source: str
-    """The app's folder: a path from the project's folder (Pulumi.yaml's) or from /."""
+    """The app's folder: a path from the project's folder (Pulumi.yaml's) or from /. Or what the host fetches: https://….tar.gz (.tgz, .zip) with `sha256`, or git+https://…@ and a commit's 40 digits."""
+    sha256: NotRequired[str]
+    """Of an archive on the web: what `sha256sum` prints."""
     entrypoint: str
     """The WSGI callable, a factory to call for it, or a file with `application`."""
     server: NotRequired[ServerSettings]

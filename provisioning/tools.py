@@ -9,7 +9,9 @@ import base64
 import gzip
 import io
 import tarfile
+from pathlib import Path
 
+from provisioning import inspection
 from provisioning.render import FILES
 
 # The release tool's modules.
@@ -24,6 +26,9 @@ TOOLS = {
 }
 """Path under files/ and mode on the host."""
 
+INSPECTION = "usr/local/lib/origin/inspection.py"
+"""The host looks an app over that it has fetched with the very module that looks over a folder here."""
+
 INSTALL = (
     "base64 -d | sudo tar --extract --gzip --directory=/ --no-overwrite-dir"
     " && sudo systemctl daemon-reload"
@@ -36,9 +41,10 @@ def archive() -> str:
     """The tools as a tar.gz in base64; the same bytes for the same tools."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as files:
-        for path, mode in TOOLS.items():
-            content = (FILES / path).read_bytes()
+        content_of = {path: FILES / path for path in TOOLS} | {INSPECTION: Path(inspection.__file__)}
+        for path, file in content_of.items():
+            content = file.read_bytes()
             entry = tarfile.TarInfo(path)
-            entry.mode, entry.size = mode, len(content)
+            entry.mode, entry.size = TOOLS.get(path, 0o644), len(content)
             files.addfile(entry, io.BytesIO(content))
     return base64.b64encode(gzip.compress(tar.getvalue(), 9, mtime=0)).decode()

@@ -105,7 +105,7 @@ class ReleasedHost:
         packed = app.archive(folder, self.out / "archives")
         written = {"source": str(folder), "entrypoint": "app:app", "health": {"path": "/health", "timeout": 10}}
         asked = App.model_validate({**written, **(settings or {})})
-        made = {**app.manifest(packed, asked, "example.com"), "environment": dict(environment or {})}
+        made = {**app.manifest(packed, asked, "app:app", "example.com"), "environment": dict(environment or {})}
         (self.root / made["archive"].lstrip("/")).write_bytes(packed.path.read_bytes())
         return json.dumps(made | changes)
 

@@ -130,145 +130,6 @@ def test_old_archives_go(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out/mine.txt").exists()
 
 
-# ---- looking it over ----
-
-FACTORY = "from flask import Flask\ndef create_app(config=None, *, debug=False):\n    return Flask(__name__)\n"
-
-GOOD = {
-    "module": ({"app.py": FLASK}, "app:app"),
-    "package": ({"site/__init__.py": FLASK}, "site:app"),
-    "module in a package": ({"site/web.py": FLASK, "site/__init__.py": ""}, "site.web:app"),
-    "src layout": ({"src/site/__init__.py": FLASK}, "site:app"),
-    "namespace package": ({"a/b/c.py": FLASK}, "a.b.c:app"),
-    "factory": ({"app.py": FACTORY}, "app:create_app()"),
-    "imported": ({"app.py": "from other import app"}, "app:app"),
-    "imported as": ({"app.py": "import other as app"}, "app:app"),
-    "star": ({"app.py": "from other import *"}, "app:app"),
-    "lazy": ({"app.py": "def __getattr__(name): ..."}, "app:anything"),
-    "annotated": ({"app.py": "app: object = make()"}, "app:app"),
-    "conditional": ({"app.py": "if x:\n    app = a()\nelse:\n    app = b()"}, "app:app"),
-    "in try": ({"app.py": "try:\n    from a import app\nexcept ImportError:\n    app = None"}, "app:app"),
-    "only in except": ({"app.py": "try:\n    pass\nexcept ImportError:\n    app = None"}, "app:app"),
-    "in with": ({"app.py": "with a() as app:\n    pass"}, "app:app"),
-    "in match": ({"app.py": "match x:\n    case 1:\n        app = 1"}, "app:app"),
-    "walrus": ({"app.py": "if (app := make()):\n    pass"}, "app:app"),
-    "pair": ({"app.py": "app, db = make()"}, "app:app"),
-    "global": ({"app.py": "def make():\n    global app\n    app = 1\nmake()"}, "app:app"),
-    "attribute": ({"app.py": "site = make()"}, "app:site.wsgi"),
-    "plain WSGI function": ({"app.py": "def app(environ, start_response): ..."}, "app:app"),
-    "class": ({"app.py": "class App: ..."}, "app:App"),
-    "coding": ({"app.py": "# -*- coding: latin-1 -*-\napp = 1"}, "app:app"),
-}
-
-
-@pytest.mark.parametrize("what", GOOD)
-def test_entrypoints_that_are_there(tmp_path: Path, what: str) -> None:
-    files, entrypoint = GOOD[what]
-    app.inspect(lay(tmp_path, {**files, "requirements.txt": "flask"}), entrypoint)
-
-
-BAD = {
-    "no module": (
-        {"main.py": FLASK},
-        "app:app",
-        "no module app in .*; allowed: app.py or app/__init__.py.*; do: write main:app",
-    ),
-    "no such name": ({"app.py": FLASK}, "app:application", "has no application at its top level; do: write app:app"),
-    "only inside": ({"app.py": "def f():\n    app = 1"}, "app:app", "has no app at its top level"),
-    "not called": (
-        {"app.py": FACTORY},
-        "app:create_app",
-        r"a function that makes the app; do: write app:create_app\(\)",
-    ),
-    "called": ({"app.py": FLASK}, "app:app()", "app is the app itself; do: write app:app$"),
-    "needs arguments": (
-        {"app.py": "def make(a, *, b): ..."},
-        "app:make()",
-        "can't be called without a, b; do: write them between the brackets, or give them",
-    ),
-    "only a suggestion of a factory": ({"web.py": FACTORY}, "app:app", r"do: write web:create_app\(\)"),
-}
-
-
-@pytest.mark.parametrize("what", BAD)
-def test_entrypoints_that_are_not(tmp_path: Path, what: str) -> None:
-    files, entrypoint, problem = BAD[what]
-    with pytest.raises(AppRefused, match=problem) as refused:
-        app.inspect(lay(tmp_path, {**files, "requirements.txt": "flask"}), entrypoint)
-    assert str(refused.value).startswith(f'app.entrypoint: "{entrypoint}": ')
-    assert "\n" not in str(refused.value)
-
-
-def test_what_is_not_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = lay(tmp_path, {"app.py": "app = (", "requirements.txt": "flask"})
-    monkeypatch.setattr(app.sys, "version_info", (3, 13))
-    with pytest.raises(AppRefused, match=r"app\.source: app\.py is not Python: .*line 1"):
-        app.inspect(folder, "app:app")
-    monkeypatch.setattr(app.sys, "version_info", (3, 11))
-    app.inspect(folder, "app:app")  # what only a newer Python may know
-
-
-PROJECT = '[project]\nname = "x"\nversion = "1"\n'
-LOCK = 'version = 1\n[[package]]\nname = "waitress"\nversion = "{}"\n'
-
-
-@pytest.mark.parametrize(
-    "files",
-    [
-        {"requirements.txt": "flask"},
-        {"requirements.txt": "waitress==3.0.2"},
-        {"requirements.txt": "waitress>=2\nwaitress-extras==1.0"},
-        {"pyproject.toml": PROJECT},
-        {"pyproject.toml": "[build-system]\nrequires = []\n"},
-        {"pyproject.toml": PROJECT, "uv.lock": LOCK.format("3.0.2")},
-        {"pyproject.toml": PROJECT, "uv.lock": LOCK.format("3.0.2"), "requirements.txt": "waitress==1.0"},
-        {"pyproject.toml": "[tool.ruff]\n", "requirements.txt": "flask"},
-    ],
-)
-def test_what_says_what_to_install(tmp_path: Path, files: dict[str, str]) -> None:
-    app.inspect(lay(tmp_path, {"app.py": FLASK, **files}), "app:app")
-
-
-@pytest.mark.parametrize(
-    ("files", "problem"),
-    [
-        (
-            {},
-            "does not say what to install; allowed: uv.lock with .*, requirements.txt, or .*; do: write one",
-        ),
-        ({"requirements.txt": "  \n"}, "does not say"),
-        ({"requirements.in": "flask"}, "does not say"),
-        ({"uv.lock": LOCK.format("3.0.2")}, "does not say"),
-        ({"pyproject.toml": "[tool.ruff]\n"}, "does not say"),
-        ({"pyproject.toml": "[tool"}, "is not TOML"),
-        (
-            {"requirements.txt": "Waitress == 2.1.2"},
-            "waitress 2.1.2 has known security holes; allowed: 3.0.1 or newer; do: raise",
-        ),
-        (
-            {"pyproject.toml": PROJECT, "uv.lock": LOCK.format("3.0.0")},
-            "waitress 3.0.0 has known .* raise it in uv.lock",
-        ),
-    ],
-)
-def test_what_does_not(tmp_path: Path, files: dict[str, str], problem: str) -> None:
-    with pytest.raises(AppRefused, match=problem) as refused:
-        app.inspect(lay(tmp_path, {"app.py": FLASK, **files}), "app:app")
-    assert str(refused.value).startswith("app.source: ")
-
-
-def test_a_maintenance_page_that_is_not_there(folder: Path) -> None:
-    (folder / "back.html").write_text("back")
-    app.inspect(folder, "app:app", page="back.html")
-    with pytest.raises(AppRefused, match=r'app\.maintenance_page: "backs\.html" is not a file in '):
-        app.inspect(folder, "app:app", page="backs.html")
-
-
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(AppRefused, match=r'app\.source: ".*/nowhere" does not exist; allowed: the app\'s folder'):
-        app.inspect(tmp_path / "nowhere", "app:app")
-
-
 # ---- the manifest ----
 
 
@@ -283,7 +144,7 @@ def test_what_the_host_fetches_is_named_by_what_it_is_checked_by(
     url: str, sha256: str | None, known: dict[str, str]
 ) -> None:
     settings = App.model_validate({"source": url, "sha256": sha256, "entrypoint": "app:app"})
-    made = app.manifest(app.AppOnTheWeb(url=url, sha256=sha256), settings, "example.com")
+    made = app.manifest(app.AppOnTheWeb(url=url, sha256=sha256), settings, "app:app", "example.com")
     assert {key: made.get(key) for key in ("archive", *known)} == {"archive": url, **known}
     assert made["source"] == next(iter(known.values()))[:12]
 
@@ -299,7 +160,7 @@ def test_the_manifest_has_all_but_the_environment(folder: Path, tmp_path: Path) 
         }
     )
     packed = app.archive(folder, tmp_path / "out")
-    made = app.manifest(packed, settings, "example.com")
+    made = app.manifest(packed, settings, "app:app", "example.com")
     assert made["archive"] == f"/srv/app/incoming/{packed.source}.tar.gz"
     assert made["health"] == {"path": "/", "host": "example.com", "timeout": 30}
     assert made["variables"] == {"FLASK_APP": "app:app"}

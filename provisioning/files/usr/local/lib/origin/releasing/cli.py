@@ -32,6 +32,7 @@ NEEDED = {"source": str, "archive": str, "run": list}
 DEFAULTS = {
     "sha256": None,  # the archive's; or else
     "commit": None,  # of a git repository, whose files have no checksum before they are fetched
+    "inspect": {},  # of what is fetched: provisioning/inspection.py's
     "requirements": [],  # pinned, with hashes; each installed where the app does not bring it
     "packages": [],  # Debian's, for the server
     "variables": {},  # public; the environment's come before them

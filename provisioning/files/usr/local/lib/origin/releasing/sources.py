@@ -6,6 +6,7 @@ What is fetched is fetched as `build`, in a unit with bounds, into a folder of i
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import stat
@@ -18,12 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from releasing.host import BUILD_SANDBOX, RELEASES, Refused, as_builder, step
+from releasing.host import BUILD_SANDBOX, RELEASES, Refused, as_builder, run, step
 from releasing.journal import tail
 
 MAX_UNPACKED, MAX_FILES = 2 << 30, 200_000
 MAX_FETCHED, FETCH_TIMEOUT = 200_000_000, 300  # bytes, as for an upload; seconds
-FETCH = Path(__file__).with_name("fetch.py")
+FETCH, INSPECTION = Path(__file__).with_name("fetch.py"), Path(__file__).parents[1] / "inspection.py"
 APT = ["apt-get", "-qy", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", "-o", "Dpkg::Use-Pty=0"]
 
 # One commit and nothing else, checked against its own name; no credentials, no hooks, no protocol but https.
@@ -49,6 +50,7 @@ def lay(id: str, manifest: dict[str, Any]) -> None:
         unpack(archive, manifest["sha256"], src, shown=place, do="correct app.sha256, if it is the right one")
     if manifest["sha256"]:
         strip(src)
+    look_over(src, place, manifest["inspect"])
 
 
 @contextmanager
@@ -65,6 +67,14 @@ def fetched(id: str, url: str, commit: str | None) -> Iterator[Path]:
         raise Refused(f"fetching {url}: {reason}" + tail(unit, 10, {}))
     yield folder / "archive"
     shutil.rmtree(folder)
+
+
+def look_over(src: Path, shown: str, asked: dict[str, Any]) -> None:
+    """As `build`: what is looked at is a stranger's until then."""
+    argv = ["runuser", "-u", "build", "--", "/usr/bin/python3", "-IB", INSPECTION, src, json.dumps(asked)]
+    done = run(*argv, check=False)
+    if done.returncode:
+        raise Refused(done.stderr.strip().rpartition("\n")[2].replace(str(src), shown))
 
 
 def install_git(id: str) -> None:
