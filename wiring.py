@@ -23,8 +23,8 @@ from components.host import HostArgs, Opening
 from components.lookup import LookupFailed, asking
 from components.sdk import AwsProvider, GetZoneFilterArgs, get_ip_ranges, get_zone
 from components.site import AppArgs, Site, SiteArgs
-from provisioning import app, host, inspection, origin, ranges
-from settings.fields import CURRENT, remote
+from provisioning import app, host, inspection, origin, ranges, shapes
+from settings.fields import CURRENT, Refused, entrypoint, remote
 
 
 class AddressUnknown(ValueError):
@@ -134,13 +134,28 @@ def client_ca(path: str | None, folder: Path) -> str | None:
     return text
 
 
-def app_code(settings: declared.App, folder: Path) -> app.Code:
-    """The app's code: looked over and packed, or for the host to fetch."""
+def app_code(settings: declared.App, folder: Path) -> tuple[app.Code, str]:
+    """The app's code, looked over and packed, or for the host to fetch; and its entrypoint."""
     if remote(settings.source):
-        return app.AppOnTheWeb(url=settings.source, sha256=settings.sha256)
+        assert settings.entrypoint, "the settings see to it"
+        return app.AppOnTheWeb(url=settings.source, sha256=settings.sha256), settings.entrypoint
     source = folder / settings.source
-    inspection.inspect(source, settings.entrypoint, app.versions(settings.server), page=settings.maintenance_page)
-    return app.archive(source, folder / ".releases", exclude=settings.exclude)
+    name = settings.entrypoint or found_entrypoint(source)
+    inspection.inspect(source, name, app.versions(settings.server), page=settings.maintenance_page)
+    for line in shapes.notices(source):
+        pulumi.log.info(line)
+    return app.archive(source, folder / ".releases", exclude=settings.exclude), name
+
+
+def found_entrypoint(source: Path) -> str:
+    """What the app's files for another platform say, held against the same rules as the setting."""
+    found = shapes.entrypoint(source)
+    try:
+        taken = entrypoint(found)
+    except Refused as refused:
+        raise inspection.AppRefused("app.entrypoint", f"is missing, and the app's own files say {refused}") from None
+    pulumi.log.info(f"app.entrypoint: {taken}, as the app's own files say")
+    return taken
 
 
 def environment(
@@ -176,7 +191,7 @@ def site(
     opts = opts or pulumi.ResourceOptions()
     for line in declared.notices(settings):
         pulumi.log.info(line)
-    code = app_code(settings.app, folder)
+    code, app_entrypoint = app_code(settings.app, folder)
     edge_ranges = cloudflare_ranges()
     with asking("site.zone", f"correct {settings.site.zone}, or let CLOUDFLARE_API_TOKEN read that zone"):
         zone = get_zone(filter=GetZoneFilterArgs(name=settings.site.zone, match="all"))
@@ -208,7 +223,7 @@ def site(
             app=AppArgs(
                 archive=code.path,
                 source=code.source,
-                manifest=app.manifest(code, settings.app, settings.app.entrypoint, settings.site.hostname),
+                manifest=app.manifest(code, settings.app, app_entrypoint, settings.site.hostname),
                 environment=environment(name, settings, secrets, opts),
             ),
             drain=settings.app.drain,

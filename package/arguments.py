@@ -141,8 +141,8 @@ class AppSettings(TypedDict):
     """The app's folder: a path from the project's folder (Pulumi.yaml's) or from /. Or what the host fetches: https://….tar.gz (.tgz, .zip) with `sha256`, or git+https://…@ and a commit's 40 digits."""
     sha256: NotRequired[str]
     """Of an archive on the web: what `sha256sum` prints."""
-    entrypoint: str
-    """The WSGI callable, a factory to call for it, or a file with `application`."""
+    entrypoint: NotRequired[str]
+    """The WSGI callable, a factory to call for it, or a file with `application`. In a folder it may be left to a Procfile, to WSGIPath in .ebextensions, or to a WSGI file with `application`."""
     server: NotRequired[ServerSettings]
     """The WSGI server and its options."""
     environment: NotRequired[Mapping[str, str]]

@@ -60,7 +60,7 @@ def inspect(folder: Path, entrypoint: str, versions: Versions, *, page: str | No
             "app.entrypoint",
             f'"{entrypoint}": no module {module} in "{folder}"',
             allowed=f"{place}.py or {place}/__init__.py, there or in its src folder",
-            do=_instead(modules_with_an_app(folder)),
+            do=instead(modules_with_an_app(folder)),
         )
     try:
         tree = ast.parse(file.read_bytes(), str(file))
@@ -82,7 +82,7 @@ def _check_name(tree: ast.Module, module: str, name: str, entrypoint: str) -> No
         raise AppRefused(
             "app.entrypoint",
             f'"{entrypoint}": module {module} has no {first} at its top level',
-            do=_instead([f"{module}:{found}" for found in apps(tree)]),
+            do=instead([f"{module}:{found}" for found in apps(tree)]),
         )
     what = bound[first]
     if wanted != first:
@@ -159,6 +159,14 @@ def apps(tree: ast.Module) -> Iterator[str]:
             yield f"{name}()"
 
 
+def top_level_names(file: Path) -> set[str]:
+    """What a module binds; nothing for one that is not Python."""
+    try:
+        return {name for name, _ in _bound(ast.parse(file.read_bytes()).body)}
+    except (OSError, SyntaxError, ValueError):
+        return set()
+
+
 def modules_with_an_app(folder: Path) -> Iterator[str]:
     for base in (folder, folder / "src"):
         for file in sorted([*base.glob("*.py"), *base.glob("*/__init__.py")]):
@@ -170,7 +178,7 @@ def modules_with_an_app(folder: Path) -> Iterator[str]:
             yield from (f"{module}:{name}" for name in apps(tree))
 
 
-def _instead(found: Iterator[str] | Sequence[str]) -> str:
+def instead(found: Iterator[str] | Sequence[str]) -> str:
     choices = list(dict.fromkeys(found))[:3]
     return f"write {' or '.join(choices)}" if choices else "name the module and the callable in it"
 

@@ -47,8 +47,11 @@ class App(Section):
     sha256: Sha256 | None = Field(
         default=None, validate_default=True, description="Of an archive on the web: what `sha256sum` prints."
     )
-    entrypoint: Entrypoint = Field(
-        description="The WSGI callable, a factory to call for it, or a file with `application`."
+    entrypoint: Entrypoint | None = Field(
+        default=None,
+        validate_default=True,
+        description="The WSGI callable, a factory to call for it, or a file with `application`. In a folder it may be "
+        "left to a Procfile, to WSGIPath in .ebextensions, or to a WSGI file with `application`.",
     )
     server: Server = Field(default=Waitress(), description="The WSGI server and its options.")
     environment: Annotated[
@@ -87,6 +90,13 @@ class App(Section):
                 f"is for an archive on the web, and app.source is {shown(source)}",
                 do="remove it" + ": the commit says as much" * remote(source),
             )
+        return value
+
+    @validates("entrypoint")
+    @classmethod
+    def _known_before(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and remote(info.data.get("source", "")):
+            raise Refused("is missing, and only in a folder can it be looked for", do="add it")
         return value
 
     @validates("exclude")

@@ -199,7 +199,7 @@ def test_a_dead_owner_never_blocks_and_a_living_one_is_named(root: Path) -> None
 import fcntl, sys, time
 with open(sys.argv[1], "a") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
-    lock.write(f"{time.time():.0f} 4711 deploy by me@2001:db8::7")
+    lock.write(f"{int(time.time())} 4711 deploy by me@2001:db8::7")
     lock.flush()
     print("up", flush=True)
     time.sleep(60)
@@ -208,9 +208,10 @@ with open(sys.argv[1], "a") as lock:
         assert held.stdout
         held.stdout.readline()
         assert re.fullmatch(
-            r"busy for \d s: deploy by me@2001:db8::7 \(to stop and undo it: sudo kill 4711\)", journal.holder() or ""
+            r"busy for \d+ s: deploy by me@2001:db8::7 \(to stop and undo it: sudo kill 4711\)", journal.holder() or ""
         )
         held.kill()
+        held.wait()
     assert journal.holder() is None
     with cli.one_at_a_time("deploy"):
         pass

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioning import app
+from provisioning import app, servers, shapes
 from rehearsal.cloud import authorities, daemon, machine, network
+from settings import Waitress
 from tests.provisioning.released import FLASK, ReleasedHost, caddy, code, steady_load, user_data
 from tests.rehearsal.cloud.standing import booted, knock, until
 from tests.rehearsal.conftest import lay
@@ -184,6 +185,18 @@ def test_pyproject_lock_and_packages(host: ReleasedHost) -> None:
     assert_tidy(host)
 
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("example", ["heroku", "pythonanywhere", "elastic-beanstalk"])
+def test_an_app_written_for_another_platform_runs_unchanged(host: ReleasedHost, example: str) -> None:
+    folder = EXAMPLES / example
+    files = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    files = {name: text for name, text in files.items() if "__pycache__" not in name}
+    host.deploy(files, run=servers.argv(Waitress(), shapes.entrypoint(folder)))
+    assert "started this." in host.get()
+
+
 # ---- from the web ----
 
 SHOP = network.PLACES["visitor"].ipv4.partition("/")[0]
@@ -212,11 +225,13 @@ def web(host: ReleasedHost, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def on_the_web(host: ReleasedHost, url: str, sha256: str | None = None) -> str:
+def on_the_web(host: ReleasedHost, url: str, sha256: str | None = None, entrypoint: str = "app:app") -> str:
     """A manifest for what the host fetches."""
+    asked = {"entrypoint": entrypoint, "page": None, "oldest_safe": {}, "too_new": {}}
     remote = app.AppOnTheWeb(url=url, sha256=sha256)
     manifest = json.loads(host.manifest(code()))
-    return json.dumps({**manifest, "sha256": None, "source": remote.source, **remote.located()})
+    located = {"sha256": None, "source": remote.source, **remote.located(), "inspect": asked}
+    return json.dumps({**manifest, **located})
 
 
 def sha256_of(path: Path) -> str:
@@ -258,6 +273,17 @@ def test_what_can_t_be_fetched_changes_nothing(
     assert reason in done.stdout
     assert url in done.stdout.partition("\n")[0]
     assert serves(host, live)
+    assert_tidy(host)
+
+
+def test_what_was_fetched_is_looked_over_first(host: ReleasedHost, web: Path, live: str) -> None:
+    host.deploy(code(time.time_ns()), keep=2)
+    host.deploy(code(time.time_ns()), keep=2)
+    url = f"https://{SHOP}/app.tar.gz"
+    done = host.release("deploy", input=on_the_web(host, url, sha256_of(web / "app.tar.gz"), "app:nothing"))
+    assert done.returncode == 1
+    told = 'release: app.entrypoint: "app:nothing": module app has no nothing at its top level; do: write app:app\n'
+    assert done.stderr == told
     assert_tidy(host)
 
 

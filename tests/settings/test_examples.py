@@ -88,6 +88,7 @@ def test_the_aws_stack_shows_every_setting_of_its_host() -> None:
 @pytest.mark.parametrize("path", STACKS, ids=lambda path: path.name)
 def test_a_stack_names_a_folder_and_an_entrypoint_that_are_there(path: Path) -> None:
     app = load(sections(path.read_text())).app
+    assert app.entrypoint
     module, _, name = app.entrypoint.partition(":")
     source = ROOT / app.source / f"{module.replace('.', '/')}.py"
     assert re.search(rf"^({name} =|def {name.removesuffix('()')}\()", source.read_text(), re.MULTILINE)

@@ -304,11 +304,17 @@ def test_one_wrong_value_is_refused_in_one_line(path: str, value: object, line: 
         "site.hostname",
         "operator.ranges",
         "app.source",
-        "app.entrypoint",
     ],
 )
 def test_what_is_required_is_missed(path: str) -> None:
     assert refusal(lacking(path)) == [f"{path}: is missing; do: add it"]
+
+
+def test_only_a_folder_s_entrypoint_can_be_looked_for() -> None:
+    fetched = having("app.source", f"git+https://example.com/app@{'0' * 40}")
+    del fetched["app"]["entrypoint"]
+    told = "app.entrypoint: is missing, and only in a folder can it be looked for; do: add it"
+    assert refusal(fetched) == [told]
 
 
 def test_everything_wrong_is_said_at_once() -> None:

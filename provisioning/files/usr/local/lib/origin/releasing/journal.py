@@ -133,7 +133,7 @@ def one_at_a_time(what: str) -> Iterator[None]:
                 raise Refused(f"{holder()}; try again when it is done")
             time.sleep(0.2)
         lock.truncate(0)
-        lock.write(f"{time.time():.0f} {os.getpid()} {what} by {who()['who']}")
+        lock.write(f"{int(time.time())} {os.getpid()} {what} by {who()['who']}")
         lock.flush()
         rotate()
         note(what=what, result="begun")

@@ -50,7 +50,8 @@ def lay(id: str, manifest: dict[str, Any]) -> None:
         unpack(archive, manifest["sha256"], src, shown=place, do="correct app.sha256, if it is the right one")
     if manifest["sha256"]:
         strip(src)
-    look_over(src, place, manifest["inspect"])
+    if manifest["inspect"]:
+        look_over(src, place, manifest["inspect"])
 
 
 @contextmanager
