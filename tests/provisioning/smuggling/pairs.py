@@ -46,7 +46,7 @@ def release(host: OriginHost, server: Mapping[str, Any], folder: Path, *, requir
             "drain": 2,
         }
     )
-    manifest = {**app.manifest(packed, settings, HOSTNAME), "environment": {"SECRET_KEY": "x" * 40}}
+    manifest = {**app.manifest(packed, settings, "seen:app", HOSTNAME), "environment": {"SECRET_KEY": "x" * 40}}
     host.path(manifest["archive"]).write_bytes(packed.path.read_bytes())
     host.run("release", "deploy", input=json.dumps(manifest))
 

@@ -19,13 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from releasing import packages
 from releasing.host import BUILD_SANDBOX, RELEASES, Refused, as_builder, run, step
 from releasing.journal import tail
 
 MAX_UNPACKED, MAX_FILES = 2 << 30, 200_000
 MAX_FETCHED, FETCH_TIMEOUT = 200_000_000, 300  # bytes, as for an upload; seconds
 FETCH, INSPECTION = Path(__file__).with_name("fetch.py"), Path(__file__).parents[1] / "inspection.py"
-APT = ["apt-get", "-qy", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", "-o", "Dpkg::Use-Pty=0"]
 
 # One commit and nothing else, checked against its own name; no credentials, no hooks, no protocol but https.
 GIT = """
@@ -61,7 +61,7 @@ def fetched(id: str, url: str, commit: str | None) -> Iterator[Path]:
     shutil.chown(folder, "build", "build")
     argv: list[str | Path] = ["/usr/bin/python3", "-IB", FETCH, url, folder / "archive", str(MAX_FETCHED)]
     if commit:
-        install_git(id)
+        packages.bring(id, ["git"])  # by the first release that needs it: no other host carries it
         argv = ["sh", "-euc", GIT, "sh", folder, url.removeprefix("git+").rpartition("@")[0], commit]
     unit = f"release-fetch-{id}"
     if reason := step(unit, [*BUILD_SANDBOX, f"LimitFSIZE={MAX_FETCHED}"], FETCH_TIMEOUT, *argv):
@@ -76,16 +76,6 @@ def look_over(src: Path, shown: str, asked: dict[str, Any]) -> None:
     done = run(*argv, check=False)
     if done.returncode:
         raise Refused(done.stderr.strip().rpartition("\n")[2].replace(str(src), shown))
-
-
-def install_git(id: str) -> None:
-    """At the first release that needs it, so that no other host carries it. apt waits for whoever has its lock."""
-    if shutil.which("git"):
-        return
-    unit = f"release-fetch-{id}-git"
-    script = '"$@" update && "$@" --no-install-recommends install git'
-    if reason := step(unit, [], FETCH_TIMEOUT + 300, "sh", "-euc", script, "sh", *APT):
-        raise Refused(f"installing git, which a git source needs: {reason}" + tail(unit, 10, {}))
 
 
 def unpack(archive: Path, sha256: str | None, src: Path, *, shown: str, do: str) -> None:
