@@ -99,7 +99,7 @@ def host_args(
 ) -> tuple[HostArgs, str, pulumi.ProviderResource | None]:
     """The host's arguments, its bootstrap's hash, and the provider that only AWS needs (its region is a setting)."""
     wanted = settings.host
-    user_data = host.user_data(cloud=wanted.cloud)
+    user_data = host.user_data(cloud=wanted.cloud, proxy=settings.proxy.kind)
     common: dict[str, Any] = {
         "region": wanted.region,
         "size": wanted.size,
@@ -211,6 +211,7 @@ def site(
                 redirects=settings.site.redirects,
                 ranges=edge_ranges,
                 proxy=origin.ProxyOptions(
+                    kind=settings.proxy.kind,
                     max_body=settings.proxy.max_body,
                     header_timeout=settings.proxy.timeouts.header,
                     body_timeout=settings.proxy.timeouts.body,

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from provisioning.proxies import PROGRAMS, Kind
 from provisioning.ranges import CloudflareRanges
 from provisioning.render import render
 
 STOP_TIMEOUT = 45
-"""Seconds that Caddy's unit gives it to stop (TimeoutStopSec)."""
+"""Seconds that the proxy's unit gives it to stop (TimeoutStopSec)."""
+
+SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "SAMEORIGIN",
+        "Referrer-Policy": "strict-origin-when-cross-origin",
+    }
+)
+"""Said for an app that does not say them itself, beside Strict-Transport-Security."""
+
+DROPPED = (
+    *("Forwarded", "X-Forwarded-*", "X-Original-*", "X-Rewrite-*", "X-Real-*", "X-Client-*", "X-Cluster-*"),
+    *("X-Scheme", "X-Host", "X-Url-Scheme", "Front-End-Https", "True-Client-IP", "Client-IP", "Proxy", "Via"),
+)
+"""What proxies say about visitors: never passed on, whoever says it. A * stands for any end of a name."""
 
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
@@ -23,6 +40,7 @@ class ProxyOptions:
     Raises ValueError for a path that would need quoting and for a grace period that the unit would cut off.
     """
 
+    kind: Kind = "caddy"
     max_body: int = 100_000_000
     """Bytes of a request's body. The default is what Cloudflare itself lets through on its free and pro plans."""
     header_timeout: int = 10
@@ -31,7 +49,7 @@ class ProxyOptions:
     """How long the app may take to begin its answer; Cloudflare gives up (524) after 120 s."""
     idle_timeout: int = 930
     restart_wait: int = 10
-    """How long a request waits for an app that is being restarted before it gets a 502."""
+    """How long a request waits for an app that is being restarted before it gets a 502; Caddy alone can wait."""
     grace_period: int = 30
     """How long a stopping or reloading proxy waits for requests under way; less than STOP_TIMEOUT."""
     hsts: int = 31_536_000
@@ -49,7 +67,7 @@ class ProxyOptions:
 def configuration(
     *, hostname: str, redirects: Sequence[str], ranges: CloudflareRanges, proxy: ProxyOptions
 ) -> dict[str, str]:
-    """The site's files by name: "Caddyfile" and "edge.nft".
+    """The site's files by name: the proxy's (PROGRAMS[kind].configuration) and "edge.nft".
 
     `redirects` are hostnames that answer 301 to https://`hostname` with the same path and query.
     Raises ValueError for anything that is no lower-case (punycode) hostname: these go into a configuration file.
@@ -57,9 +75,13 @@ def configuration(
     for name in (hostname, *redirects):
         if not _HOSTNAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a hostname like example.com")
-    return {
-        "Caddyfile": render(
-            "etc/origin/current/Caddyfile.j2", hostname=hostname, redirects=redirects, ranges=ranges, proxy=proxy
-        ),
-        "edge.nft": render("etc/origin/current/edge.nft.j2", ranges=ranges),
+    values = {
+        "hostname": hostname,
+        "redirects": redirects,
+        "ranges": ranges,
+        "proxy": proxy,
+        "security": {"Strict-Transport-Security": f"max-age={proxy.hsts}", **SECURITY_HEADERS},
+        "dropped": DROPPED,
     }
+    names = (PROGRAMS[proxy.kind].configuration, "edge.nft")
+    return {name: render(f"etc/origin/current/{name}.j2", **values) for name in names}

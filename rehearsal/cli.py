@@ -222,7 +222,8 @@ def _status(rehearsal: Rehearsal, report: Report, arguments: argparse.Namespace)
 
 def _logs(rehearsal: Rehearsal, _: Report, arguments: argparse.Namespace) -> int:
     return _login(
-        rehearsal, ["sudo", "journalctl", "--no-pager", "-n", str(arguments.lines), "-u", "app@*", "-u", "caddy"]
+        rehearsal,
+        ["sudo", "journalctl", "--no-pager", "-n", str(arguments.lines), "-u", "app@*", "-u", rehearsal.proxy.unit],
     )
 
 

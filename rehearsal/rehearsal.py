@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from provisioning.proxies import PROGRAMS, Program
 from rehearsal import providers
 from rehearsal.cloud import authorities, edge, ground, image, mirror, network
 from rehearsal.cloud.world import World
@@ -112,6 +113,11 @@ class Rehearsal:
                 f"stack {stack.stack} was brought up with --engine {holder}: go on with that one, or destroy it first"
             )
         self.engine = engines[self.engine_name]
+
+    @property
+    def proxy(self) -> Program:
+        """The proxy that the stack asks for."""
+        return PROGRAMS[self.stack.section("proxy").get("kind", "caddy")]
 
     @property
     def exists(self) -> bool:

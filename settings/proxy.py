@@ -24,7 +24,9 @@ class Timeouts(Section):
 class Proxy(Section):
     """The reverse proxy on the machine."""
 
-    kind: Literal["caddy"] = Field(default="caddy", description="The proxy.")
+    kind: Literal["caddy", "nginx"] = Field(
+        default="caddy", description="The proxy. The host is made for it: another one replaces the host."
+    )
     max_body: Size = Field(
         default=10_000_000,
         json_schema_extra={"default": "10MB"},

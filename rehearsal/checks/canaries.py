@@ -129,7 +129,7 @@ def disk(site: Site) -> str:
         stray = [name for name in names if not (home and name.startswith(home))]
         expect(not stray, f"{', '.join(stray)} is in {path}")
         seen = site.read("stat", "-c", "%a %U:%G", path)
-        expect(seen in ("600 root:root", "640 root:caddy"), f"{path}, which holds a secret, is {seen}")
+        expect(seen in ("600 root:root", f"640 root:{site.proxy.user}"), f"{path}, which holds a secret, is {seen}")
     return f"{len(secrets)} secrets, every file that the host has written"
 
 
@@ -166,18 +166,19 @@ def logs(site: Site) -> str:
 def other_users(site: Site) -> str:
     _, secrets = _all(site)
     shapes = {form: name for name, secret in secrets.items() for form in forms(secret)}
+    proxy = site.proxy.user
     # Root finds it so; if it did not, that others don't would prove nothing.
     environ = site.read("sh", "-c", f"cat /proc/{site.main_pid(f'app@{site.live()}')}/environ", errors="replace")
     expect(found_in(environ, secrets), "the app's secrets are not in its environment")
-    for user in ("nobody", "build", "caddy", "app"):
-        own = "the origin's TLS key" if user == "caddy" else "environment" if user == "app" else "nothing"
+    for user in ("nobody", "build", proxy, "app"):
+        own = "the origin's TLS key" if user == proxy else "environment" if user == "app" else "nothing"
         done = site.inside("runuser", "-u", user, "--", "sh", "-c", _LOOK, input="\n".join(shapes), errors="replace")
         in_memory, _, on_disk = done.stdout.partition("=== on disk\n")
         stray = [name for name in _names_in(in_memory, secrets) if not name.startswith(own)]
         expect(not stray, f"{user} can read {', '.join(stray)} in /proc, /run or /tmp")
-        stray = [name for name in _names_in(on_disk, secrets) if not (user == "caddy" and name == own)]
+        stray = [name for name in _names_in(on_disk, secrets) if not (user == proxy and name == own)]
         expect(not stray, f"{user} can read {', '.join(stray)} in a file")
-    return "as nobody, build, caddy and app: only Caddy reads the TLS key, only the app its environment"
+    return f"as nobody, build, {proxy} and app: only the proxy reads the TLS key, only the app its environment"
 
 
 # Files that hold a secret were all found above by whoever can read everything; the rest is in memory.

@@ -150,7 +150,7 @@ def broken_ca_reload(site: Site) -> str:
     with _client_ca(site) as damage:
         for how in _DAMAGES:
             damage(how)
-            done = site.inside("systemctl", "reload", "caddy")
+            done = site.inside("systemctl", "reload", site.proxy.unit)
             expect(done.returncode != 0, f"client CA {how}: the reload was not refused")
             seen = site.fetch(site.health_path)
             expect(seen.status == 200, f"client CA {how}, reload refused: visitors get {seen}")
@@ -169,9 +169,9 @@ def broken_ca_start(site: Site) -> str:
         for how in _DAMAGES:
             damage(how)
             # Killed, since it is the start that matters here and a graceful stop may wait for its last connections.
-            site.inside("systemctl", "kill", "--signal=KILL", "caddy")
-            site.inside("systemctl", "restart", "caddy")
-            expect(site.main_pid("caddy") == 0, f"client CA {how}: Caddy started")
+            site.inside("systemctl", "kill", "--signal=KILL", site.proxy.unit)
+            site.inside("systemctl", "restart", site.proxy.unit)
+            expect(site.main_pid(site.proxy.unit) == 0, f"client CA {how}: the proxy started")
             for result in site.knock("edge", tries):
                 expect(not result.answer, f"client CA {how}, restarted: answered {result.answer[:60]!r}")
     site.await_answer(seconds=35)
@@ -182,7 +182,7 @@ def broken_ca_start(site: Site) -> str:
 def broken_ca_seen(site: Site) -> str:
     with _client_ca(site) as damage:
         damage("missing")
-        site.inside("systemctl", "restart", "caddy")
+        site.inside("systemctl", "restart", site.proxy.unit)
         seen = site.fetch(site.health_path)
         expect(520 <= seen.status <= 526, f"visitors get {seen}")
     site.await_answer(seconds=35)
@@ -199,7 +199,7 @@ _DAMAGES = {
 
 @contextmanager
 def _client_ca(site: Site) -> Iterator[Callable[[str], None]]:
-    """Gives the means to damage the client CA; whole again, and Caddy up, when the block ends."""
+    """Gives the means to damage the client CA; whole again, and the proxy up, when the block ends."""
     whole = site.read("cat", _CLIENT_CA)
 
     def write(then: str) -> None:
@@ -209,5 +209,5 @@ def _client_ca(site: Site) -> Iterator[Callable[[str], None]]:
         yield lambda how: write(_DAMAGES[how].format(_CLIENT_CA))
     finally:
         write("true")
-        if site.inside("systemctl", "is-active", "--quiet", "caddy").returncode:
-            site.read("systemctl", "restart", "caddy")
+        if site.inside("systemctl", "is-active", "--quiet", site.proxy.unit).returncode:
+            site.read("systemctl", "restart", site.proxy.unit)

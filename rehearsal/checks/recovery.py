@@ -20,14 +20,14 @@ def app(site: Site) -> str:
     return _killed(site, f"app@{site.live()}")
 
 
-@line("kill -9 of Caddy, under load: it serves again by itself", stage="alone")
+@line("kill -9 of the proxy, under load: it serves again by itself", stage="alone")
 def proxy(site: Site) -> str:
-    return _killed(site, "caddy")
+    return _killed(site, site.proxy.unit)
 
 
 @line("kill -9 of both at once, under load: they serve again by themselves", stage="alone")
 def both(site: Site) -> str:
-    return _killed(site, f"app@{site.live()}", "caddy")
+    return _killed(site, f"app@{site.live()}", site.proxy.unit)
 
 
 def _killed(site: Site, *units: str) -> str:

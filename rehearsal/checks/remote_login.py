@@ -57,7 +57,7 @@ def keys_only(site: Site) -> str:
     wanted = {"permitrootlogin": "no", "passwordauthentication": "no", "kbdinteractiveauthentication": "no"}
     for name, value in wanted.items():
         expect(effective.get(name) == value, f"sshd's {name} is {effective.get(name)}")
-    locked = site.read("getent", "shadow", "root", "deploy", "app", "build", "caddy").splitlines()
+    locked = site.read("getent", "shadow", "root", "deploy", "app", "build", site.proxy.user).splitlines()
     usable = [entry.split(":")[0] for entry in locked if not entry.split(":")[1].startswith(("!", "*"))]
     expect(not usable, f"{', '.join(usable)} can have a password")
     return "publickey is all that is offered; root is refused with the right key too"

@@ -48,6 +48,7 @@ class Site:
         self.redirects: tuple[str, ...] = tuple(written.get("redirects") or ())
         self.app: dict[str, Any] = rehearsal.stack.section("app")
         self.health_path: str = (self.app.get("health") or {}).get("path", "/")
+        self.proxy = rehearsal.proxy
         outputs = rehearsal.outputs()
         self.ipv4: str = outputs["ipv4"]
         self.ipv6: str | None = outputs.get("ipv6")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from provisioning.proxies import Kind
 from rehearsal.cloud import machine
 from rehearsal.cloud.world import World
-from tests.provisioning.origin_host import OriginHost, Site, boot
+from tests.provisioning.origin_host import KINDS, OriginHost, Site, boot
 from tests.rehearsal.conftest import lay
 
 
@@ -28,15 +29,35 @@ def operator_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def host(world: World, operator_key: Path) -> Iterator[OriginHost]:
-    """Bootstrapped, tools installed, nothing configured unless an earlier test did."""
-    booted = boot(world, "host", public_key=operator_key.with_suffix(".pub").read_text().strip())
+def hosts(world: World, operator_key: Path) -> Iterator[Callable[[Kind], OriginHost]]:
+    """One machine for each proxy: bootstrapped, tools installed, configured if an earlier test did."""
+    booted: dict[Kind, OriginHost] = {}
+
+    def host_with(proxy: Kind) -> OriginHost:
+        if proxy not in booted:
+            key = operator_key.with_suffix(".pub").read_text().strip()
+            booted[proxy] = boot(world, f"{proxy}-host", proxy=proxy, public_key=key)
+            booted[proxy].bootstrapped()
+            booted[proxy].install_tools()
+        return booted[proxy]
+
     try:
-        booted.bootstrapped()
-        booted.install_tools()
-        yield booted
+        yield host_with
     finally:
-        machine.destroy(world, "host")
+        for host in booted.values():
+            machine.destroy(world, host.id)
+
+
+@pytest.fixture(scope="session")
+def host(hosts: Callable[[Kind], OriginHost]) -> OriginHost:
+    """The one with Caddy."""
+    return hosts("caddy")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def proxied(request: pytest.FixtureRequest, hosts: Callable[[Kind], OriginHost]) -> OriginHost:
+    """Each of them in turn."""
+    return hosts(request.param)
 
 
 @pytest.fixture(scope="session")

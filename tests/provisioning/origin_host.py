@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from typing import Any
 from provisioning import tools
 from provisioning.host import bootstrap_hash, user_data
 from provisioning.origin import ProxyOptions, configuration
+from provisioning.proxies import PROGRAMS, Kind, Program
 from provisioning.ranges import CloudflareRanges, checked
 from rehearsal.cloud import machine, network
 from rehearsal.cloud.world import World
 from tests.provisioning.pki import Pair
 
-USER_DATA = user_data(cloud="aws")
-HASH = bootstrap_hash(USER_DATA)
+KINDS: tuple[Kind, ...] = ("caddy", "nginx")
+USER_DATA = {kind: user_data(cloud="aws", proxy=kind) for kind in KINDS}
 SENTINEL = "/var/lib/origin/bootstrapped"
 RANGES: CloudflareRanges = checked(network.EDGE_RANGES_V4, network.EDGE_RANGES_V6)
 HOSTNAME = "example.com"
@@ -41,11 +43,11 @@ class Site:
             client=clients.issue("Cloudflare"),
         )
 
-    def document(self, *, keys: list[Any] | None = None) -> dict[str, Any]:
+    def document(self, *, proxy: Kind = "caddy", keys: list[Any] | None = None) -> dict[str, Any]:
         """What the program sends; the test may change it."""
-        proxy = ProxyOptions(health_path="/health", restart_wait=1, max_body=1_000_000)
+        options = ProxyOptions(kind=proxy, health_path="/health", restart_wait=1, max_body=1_000_000)
         files = {
-            **configuration(hostname=HOSTNAME, redirects=[f"www.{HOSTNAME}"], ranges=RANGES, proxy=proxy),
+            **configuration(hostname=HOSTNAME, redirects=[f"www.{HOSTNAME}"], ranges=RANGES, proxy=options),
             "tls/certificate.pem": self.server.certificate,
             "tls/key.pem": self.server.key,
             "tls/client-ca.pem": self.clients.certificate,
@@ -68,8 +70,13 @@ class OriginHost:
 
     world: World
     id: str
+    proxy: Kind
     ipv4: str
     ipv6: str
+
+    @property
+    def program(self) -> Program:
+        return PROGRAMS[self.proxy]
 
     def run(self, *argv: str, input: str | None = None, check: bool = True, timeout: float = 180) -> str:
         """Its stdout; with `check`, a failure of the command fails the test with all it said."""
@@ -117,24 +124,35 @@ class OriginHost:
             assert "bootstrap: failed" not in said, said[-3000:]
             assert time.monotonic() < deadline, f"no sentinel after {seconds} s: {said[-3000:]}"
             time.sleep(0.2)
-        assert self.path(SENTINEL).read_text() == f"{HASH}\n"
+        assert self.path(SENTINEL).read_text() == f"{bootstrap_hash(USER_DATA[self.proxy])}\n"
 
     def install_tools(self) -> None:
         """As the program does it: as `deploy`, from standard input."""
         self.run("runuser", "-u", "deploy", "--", "sh", "-c", tools.INSTALL, input=tools.archive())
 
 
-def boot(world: World, id: str, *, public_key: str) -> OriginHost:
+def serving_throughout(host: OriginHost, site: Site) -> Iterator[str]:
+    """A fixture's body: the generation that serves before a test, and must after it, in the same process."""
+    main_pid = ("systemctl", "show", "-P", "MainPID", host.program.unit)
+    before = host.configure(site.document(proxy=host.proxy))["generation"]
+    pid = host.run(*main_pid)
+    yield before
+    assert host.status()["generation"] == before
+    assert host.run(*main_pid) == pid
+    assert json.loads(host.run("origin", "verify", input=json.dumps(site.expectation())))["verified"]
+
+
+def boot(world: World, id: str, *, public_key: str, proxy: Kind = "caddy") -> OriginHost:
     """A machine that has just been switched on with our user data. machine.destroy() removes it."""
     found = machine.addresses(world, "digitalocean")
     machine.create(
         world,
         id,
         hostname=id,
-        user_data=USER_DATA,
+        user_data=USER_DATA[proxy],
         public_keys=[public_key],
         ipv4=found.ipv4,
         ipv6=found.ipv6,
         progress=print,
     )
-    return OriginHost(world=world, id=id, ipv4=found.ipv4, ipv6=found.ipv6)
+    return OriginHost(world=world, id=id, proxy=proxy, ipv4=found.ipv4, ipv6=found.ipv6)

@@ -178,4 +178,4 @@ def code(number: int = 0, extra: str = "") -> dict[str, str]:
 
 
 def user_data() -> str:
-    return provisioned.user_data(cloud="digitalocean")
+    return provisioned.user_data(cloud="digitalocean", proxy="caddy")

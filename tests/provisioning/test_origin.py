@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,32 +10,37 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from provisioning.origin import STOP_TIMEOUT, ProxyOptions, configuration
+from provisioning.proxies import PROGRAMS, Kind
 from provisioning.ranges import FALLBACK
-from provisioning.render import FILES
 from tests.provisioning.golden import Golden
 
-SITE = {
+SITE: Any = {
     "hostname": "example.com",
     "redirects": ["www.example.com"],
     "ranges": FALLBACK,
-    "proxy": ProxyOptions(health_path="/health"),
 }
 
 
-@pytest.fixture
-def files() -> dict[str, str]:
-    return configuration(**SITE)
+KINDS: tuple[Kind, ...] = tuple(PROGRAMS)
 
 
-def test_golden(files: dict[str, str], snapshot: SnapshotAssertion) -> None:
+def files(kind: Kind) -> dict[str, str]:
+    return configuration(**SITE, proxy=ProxyOptions(kind=kind, health_path="/health"))
+
+
+def written(kind: Kind) -> str:
+    return files(kind)[PROGRAMS[kind].configuration]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_golden(kind: Kind, snapshot: SnapshotAssertion) -> None:
     golden = snapshot.use_extension(Golden)
-    assert files.keys() == {"Caddyfile", "edge.nft"}
-    assert files["Caddyfile"] == golden(name="Caddyfile")
-    assert files["edge.nft"] == golden(name="edge.nft")
+    for name, text in files(kind).items():
+        assert text == golden(name=name)
 
 
-def test_every_block_of_sites_demands_a_client_certificate(files: dict[str, str]) -> None:
-    text = files["Caddyfile"]
+def test_every_block_of_sites_of_caddys_demands_a_client_certificate() -> None:
+    text = written("caddy")
     sites = re.findall(r"^https://\S* \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
     assert len(sites) == 3  # the site, its redirect, any other name
     assert all(re.match(r"\timport origin\n|\ttls \{\n\t\timport cloudflare_only\n", site) for site in sites)
@@ -42,29 +48,36 @@ def test_every_block_of_sites_demands_a_client_certificate(files: dict[str, str]
     assert "auto_https off" in text
 
 
-def test_nothing_of_it_is_open_to_more_than_cloudflare(files: dict[str, str]) -> None:
-    for text in files.values():
+def test_nginx_demands_a_client_certificate_above_all_its_servers() -> None:
+    text = written("nginx")
+    before, *servers = re.split(r"^\tserver \{\n", text, flags=re.MULTILINE)
+    assert len(servers) == 3
+    assert before.count("ssl_verify_client on;") == text.count("ssl_verify_client") == 1
+    assert all(server.count("listen [::]:443 ssl") == 1 for server in servers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_of_it_is_open_to_more_than_cloudflare(kind: Kind) -> None:
+    for text in files(kind).values():
         found = re.findall(r"[0-9a-f]*[.:][0-9a-f.:]*/\d+", text)
         assert {str(ip_network(range)) for range in found} == set(FALLBACK.all)
-    for word in ("acme", "issuer", "on_demand", "http://", ":80", "0.0.0.0", "::/0", "h3", "private_ranges"):
-        assert word not in files["Caddyfile"]
+    for word in ("acme", "issuer", "on_demand", ":80", "0.0.0.0", "::/0", "h3", "quic", "private_ranges"):
+        assert word not in written(kind)
 
 
-def test_the_ranges_are_in_all_three_places(files: dict[str, str]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_ranges_are_in_all_three_places(kind: Kind) -> None:
     for range in FALLBACK.all:
-        assert files["Caddyfile"].count(f" {range}") == 2  # whom to believe, whom to let in
-        assert files["edge.nft"].count(f"\t{range},") == 1
+        assert written(kind).count(f" {range}") + written(kind).count(f"\t{range} 0;") == 2  # believed, let in
+        assert files(kind)["edge.nft"].count(f"\t{range},") == 1
 
 
-def test_no_redirect_without_redirects() -> None:
-    text = configuration(hostname="example.com", redirects=(), ranges=FALLBACK, proxy=ProxyOptions())["Caddyfile"]
-    assert "redir" not in text
-    assert "log_skip" not in text
-
-
-def test_the_unit_waits_longer_than_the_proxy_does() -> None:
-    unit = (FILES / "etc/systemd/system/caddy.service.d/origin.conf").read_text()
-    assert f"\nTimeoutStopSec={STOP_TIMEOUT}s\n" in unit
+@pytest.mark.parametrize(("kind", "redirect", "skip"), [("caddy", "redir", "log_skip"), ("nginx", "301", "SUCCESS:/")])
+def test_nothing_is_said_of_what_is_not_asked_for(kind: Kind, redirect: str, skip: str) -> None:
+    bare = configuration(hostname="example.com", redirects=(), ranges=FALLBACK, proxy=ProxyOptions(kind=kind))
+    for word in (redirect, skip):
+        assert word in written(kind)
+        assert word not in bare[PROGRAMS[kind].configuration]
 
 
 @pytest.mark.parametrize("path", ["health", "/a b", "/a{b}", '/a"', "/a\nrespond *", "/*", ""])
@@ -81,9 +94,10 @@ def test_a_grace_period_that_the_unit_would_cut_off_is_refused(seconds: int) -> 
 
 @given(st.text(max_size=30))
 def test_no_hostname_brings_syntax_along(hostname: str) -> None:
-    try:
-        text = configuration(hostname=hostname, redirects=(), ranges=FALLBACK, proxy=ProxyOptions())["Caddyfile"]
-    except ValueError:
-        return
-    assert re.fullmatch(r"[a-z0-9.-]+", hostname)
-    assert f"\nhttps://{hostname} {{\n" in text
+    for kind in KINDS:
+        options = ProxyOptions(kind=kind)
+        try:
+            configuration(hostname=hostname, redirects=(), ranges=FALLBACK, proxy=options)
+        except ValueError:
+            continue
+        assert re.fullmatch(r"[a-z0-9.-]+", hostname)

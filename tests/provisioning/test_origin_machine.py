@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -136,8 +138,8 @@ class Door:
 
 
 @pytest.fixture(scope="module")
-def door(host: OriginHost, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    folder = tmp_path_factory.mktemp("clients")
+def door(proxied: OriginHost, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    host, folder = proxied, tmp_path_factory.mktemp("clients")
     somebody = Pair.authority("another zone's origin pulls")
     for name, pair in {
         "client.pem": site.client,
@@ -153,7 +155,7 @@ def door(host: OriginHost, site: Site, tmp_path_factory: pytest.TempPathFactory)
     host.run("systemctl", "daemon-reload")
     host.run("systemctl", "start", "echo")
     host.run("timeout", "20", "sh", "-c", "until test -S /run/app/echo/http.sock; do sleep 0.1; done")
-    host.configure(site.document())
+    host.configure(site.document(proxy=host.proxy))
     yield Door(host=host, certificates=folder)
     host.run("systemctl", "stop", "echo")
     host.run("rm", "-f", "/srv/app/current.sock")
@@ -163,11 +165,12 @@ def door(host: OriginHost, site: Site, tmp_path_factory: pytest.TempPathFactory)
 def untouched(door: Door) -> Iterator[None]:
     """Fails when one request of the test reached the app."""
     connections = "ss -xnH | grep -c /run/app/echo/http.sock; cat /sys/fs/cgroup/system.slice/echo.service/cgroup.procs"
-    cursor = door.host.run("journalctl", "-u", "caddy", "-n", "0", "--show-cursor").partition("cursor: ")[2].strip()
+    unit = door.host.program.unit
+    cursor = door.host.run("journalctl", "-u", unit, "-n", "0", "--show-cursor").partition("cursor: ")[2].strip()
     before = door.host.run("sh", "-c", connections, check=False)
     yield
     assert door.host.run("sh", "-c", connections, check=False) == before
-    log = door.host.run("journalctl", "-u", "caddy", "-o", "cat", f"--after-cursor={cursor}")
+    log = door.host.run("journalctl", "-u", unit, "-o", "cat", f"--after-cursor={cursor}")
     assert '"status":200' not in log
 
 
@@ -183,7 +186,7 @@ def test_the_app_is_told_the_truth_once(door: Door, protocol: str, visitor: str,
     seen = json.loads(door.ask("/a?b=c", protocol, *options, v6=v6).body)
     told = {name: value for name, value in seen.items() if name.startswith("HTTP_")}
     request_id = told.pop("HTTP_X_REQUEST_ID")
-    assert len(request_id) == 36
+    assert re.fullmatch("[0-9A-Za-z@_-]{24,36}", request_id)
     assert told.pop("HTTP_USER_AGENT").startswith("curl/")
     assert told == {
         "HTTP_ACCEPT": "*/*",
@@ -247,6 +250,8 @@ def test_an_unknown_name_is_shown_no_certificate(door: Door, name: str | None) -
 @pytest.mark.usefixtures("untouched")
 def test_another_host_than_the_tls_name_does_not_reach_the_app(door: Door, asked: str) -> None:
     assert door.ask("/", "--http1.1", "-H", f"Host: {asked}").status in (400, 421)
+    if asked.isprintable() and " " not in asked:
+        assert door.ask("/", "--http2", "-H", f"Host: {asked}").status in (400, 421)
 
 
 @pytest.mark.usefixtures("untouched")
@@ -295,11 +300,11 @@ def test_a_session_from_before_does_not_outlive_its_client_ca(door: Door, site: 
         assert client.stdout and client.stdin
         assert client.stdout.readline() == "HTTP/1.1 200 OK\n"
         renewed = Site(server=site.server, clients=Pair.authority("renewed"), client=site.client)
-        door.host.configure(renewed.document())
+        door.host.configure(renewed.document(proxy=door.host.proxy))
         try:
             said, _ = client.communicate("\n", timeout=20)
         finally:
-            door.host.configure(site.document())
+            door.host.configure(site.document(proxy=door.host.proxy))
     assert said.strip() in (ssl.SSLError.__name__, "ConnectionResetError")
 
 
@@ -323,8 +328,8 @@ def test_every_answer_has_the_security_headers_once(door: Door, path: str) -> No
     for name, value in SECURITY.items():
         assert answer.all(name) == [value]
     assert len(answer.all("x-request-id")) == 1
-    for name in ("server", "via", "alt-svc"):
-        assert not [value for value in answer.all(name) if "addy" in value.lower() or name == "alt-svc"]
+    assert answer.all("via") == answer.all("alt-svc") == []
+    assert answer.all("server") == []
 
 
 def test_what_the_app_says_itself_stands(door: Door) -> None:
@@ -348,7 +353,7 @@ def test_a_body_over_the_limit_is_refused(door: Door, tmp_path: Path, framing: l
 @pytest.mark.parametrize(
     ("request_", "answer"),
     [
-        ("GET / HTTP/1.1\r\nHost: example.com\r\nX-Large: " + "x" * 140_000, "HTTP/1.1 431"),
+        ("GET / HTTP/1.1\r\nHost: example.com\r\nX-Large: " + "x" * 140_000, ("HTTP/1.1 431", "HTTP/1.1 400")),
         ("GET / HTTP/1.1\r\nHost: example.com\r\nHost: other.example.com\r\n\r\n", "HTTP/1.1 400"),
         ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400"),
         (
@@ -360,7 +365,9 @@ def test_a_body_over_the_limit_is_refused(door: Door, tmp_path: Path, framing: l
     ids=["headers over the limit", "two hosts", "no host", "odd framing", "space in a name"],
 )
 @pytest.mark.usefixtures("untouched")
-def test_what_proxies_and_servers_read_differently_is_refused(door: Door, request_: str, answer: str) -> None:
+def test_what_proxies_and_servers_read_differently_is_refused(
+    door: Door, request_: str, answer: str | tuple[str, ...]
+) -> None:
     argv = [sys.executable, "-c", RAW, door.host.ipv4, str(door.certificates / "client.pem")]
     done = network.exec_in(door.host.world, "edge", argv, input=request_, capture_output=True, text=True, timeout=30)
     assert done.stdout.startswith(answer), done
@@ -371,26 +378,39 @@ def test_it_compresses_when_asked(door: Door) -> None:
     assert door.ask("/").all("content-encoding") == []
 
 
+LOGGED = {
+    "client_ip": "203.0.113.9",
+    "remote_ip": "198.18.16.10",
+    "method": "GET",
+    "proto": "HTTP/2.0",
+    "host": HOSTNAME,
+    "uri": "/logged",
+    "status": 200,
+    "cf_ray": "ray-7",
+}
+
+
 def test_the_log_tells_who_and_what_and_no_secret(door: Door) -> None:
     secrets = ["-H", "Cookie: session=canary", "-H", "Authorization: Bearer canary", "-H", "X-Any: canary"]
     answer = door.ask("/logged", *secrets, "-H", "CF-Connecting-IP: 203.0.113.9", "-H", "CF-Ray: ray-7")
     door.ask("/health")
-    log = door.host.run("journalctl", "-u", "caddy", "-n", "20", "-o", "cat")
+    log = door.host.run("journalctl", "-u", door.host.program.unit, "-n", "20", "-o", "cat")
     entries = [json.loads(line) for line in log.splitlines() if '"uri"' in line]
-    entry = next(entry for entry in entries if entry["request"]["uri"] == "/logged")
-    assert entry["request"]["client_ip"] == "203.0.113.9"
-    assert entry["request"]["remote_ip"] == "198.18.16.10"
-    assert (entry["status"], entry["cf_ray"]) == (200, "ray-7")
-    assert [entry["uuid"]] == answer.all("x-request-id") == [json.loads(answer.body)["HTTP_X_REQUEST_ID"]]
+    entry = next(entry for entry in entries if entry["uri"] == "/logged")
+    # What Caddy says beyond this it says of every line.
+    assert {name: value for name, value in entry.items() if name in LOGGED} == LOGGED
+    assert entry["size"] > 1000 and entry["duration"] < 10 and entry["user_agent"].startswith("curl/")
+    assert abs(entry["ts"] - time.time()) < 60
+    assert [entry["request_id"]] == answer.all("x-request-id") == [json.loads(answer.body)["HTTP_X_REQUEST_ID"]]
     assert "canary" not in log
-    assert not [entry for entry in entries if entry["request"]["uri"] == "/health"]
+    assert not [entry for entry in entries if entry["uri"] == "/health"]
 
 
 def test_an_app_that_is_down_is_waited_for_and_then_said_to_be(door: Door) -> None:
     door.host.run("systemctl", "stop", "echo")
     try:
         answer = door.ask("/")
-        assert answer.status == 502
+        assert answer.status in (502, 503)
         assert answer.all("retry-after") == ["5"]
         assert answer.all("cache-control") == ["no-store"]
         assert answer.all("x-request-id")[0] in answer.body
@@ -402,16 +422,16 @@ def test_an_app_that_is_down_is_waited_for_and_then_said_to_be(door: Door) -> No
 def test_a_reload_cuts_no_request(door: Door) -> None:
     with _slow(door) as slow:
         door.host.run("sleep", "0.5")
-        door.host.run("systemctl", "reload", "caddy")
+        door.host.run("systemctl", "reload", door.host.program.unit)
         out, _ = slow.communicate(timeout=20)
     assert out.split()[1] == "200"
 
 
-def test_a_restart_of_caddy_refuses_nobody(door: Door) -> None:
-    """Requests under way end, new ones wait: as when unattended-upgrades brings a new Caddy."""
+def test_a_restart_of_the_proxy_refuses_nobody(door: Door) -> None:
+    """Requests under way end, new ones wait: as when unattended-upgrades brings a new one."""
     with _slow(door) as slow, ThreadPoolExecutor() as pool:
         door.host.run("sleep", "0.5")
-        restart = pool.submit(door.host.run, "systemctl", "restart", "caddy")
+        restart = pool.submit(door.host.run, "systemctl", "restart", door.host.program.unit)
         answers = []
         while not restart.done():
             answers.append(door.ask("/"))
@@ -419,8 +439,8 @@ def test_a_restart_of_caddy_refuses_nobody(door: Door) -> None:
     assert {answer.status for answer in answers} == {200}
 
 
-def test_a_killed_caddy_keeps_visitors_waiting_not_away(door: Door) -> None:
-    door.host.run("systemctl", "kill", "-s", "KILL", "caddy")
+def test_a_killed_proxy_keeps_visitors_waiting_not_away(door: Door) -> None:
+    door.host.run("systemctl", "kill", "-s", "KILL", door.host.program.unit)
     assert door.ask("/").status == 200
 
 

@@ -53,4 +53,4 @@ def _complete(host: OriginHost) -> None:
     assert host.run("cat", "/home/deploy/.ssh/authorized_keys").count("ssh-ed25519") == 1
     assert host.run("systemctl", "is-active", "nftables", "ssh").split() == ["active", "active"]
     host.install_tools()
-    assert host.status()["caddy"] == "inactive"
+    assert host.status()["proxy"] == {"kind": "caddy", "state": "inactive"}

@@ -257,7 +257,7 @@ def test_an_app_that_stays_down(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_load_notices_lost_requests(site: Site) -> None:
     with trial.steady(site) as report:
         # The socket too: while systemd holds it a killed Caddy may lose nothing.
-        site.read("sh", "-c", "systemctl stop caddy.socket caddy && sleep 1 && systemctl start caddy.socket caddy")
+        site.read("sh", "-c", "systemctl stop proxy.socket caddy && sleep 1 && systemctl start proxy.socket caddy")
         site.await_answer()
     assert report["failed"]
     assert report["requests"] > report["failed"]

@@ -1,0 +1,33 @@
+"""The reverse proxies that a host may run: Debian's own packages and units, each with our drop-in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Kind = Literal["caddy", "nginx"]
+
+SOCKET = "proxy.socket"
+"""systemd's unit that holds port 443, whichever proxy serves on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What the host must know of a proxy."""
+
+    unit: str
+    """Without ".service"."""
+    user: str
+    """Its user and its group, which may read the origin's key."""
+    configuration: str
+    """The file that `origin configure` takes for it."""
+
+
+PROGRAMS: Mapping[Kind, Program] = MappingProxyType(
+    {
+        "caddy": Program(unit="caddy", user="caddy", configuration="Caddyfile"),
+        "nginx": Program(unit="nginx", user="www-data", configuration="nginx.conf"),
+    }
+)
