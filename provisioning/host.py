@@ -34,7 +34,7 @@ AT_BOOT = (
 )
 """Paths under files/, named one by one: a stray file of an editor or an interpreter must not replace a host."""
 AT_BOOT_OF: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
-    {"caddy": ("etc/apt/apt.conf.d/61caddy", "etc/apt/preferences.d/caddy.pref"), "nginx": ()}
+    {"caddy": ("etc/apt/apt.conf.d/61caddy", "etc/apt/preferences.d/caddy.pref"), "nginx": (), "apache": ()}
 )
 """What one proxy needs beside that."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-Kind = Literal["caddy", "nginx"]
+Kind = Literal["caddy", "nginx", "apache"]
 
 SOCKET = "proxy.socket"
 """systemd's unit that holds port 443, whichever proxy serves on it."""
@@ -19,15 +19,26 @@ class Program:
 
     unit: str
     """Without ".service"."""
+    holds_port: bool = True
+    """Whether it takes port 443 from systemd (SOCKET); else it opens the port itself."""
     user: str
     """Its user and its group, which may read the origin's key."""
     configuration: str
-    """The file that `origin configure` takes for it."""
+    """The file that it is started with."""
+    beside: tuple[str, ...] = ()
+    """What else `origin configure` takes for it."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.configuration, *self.beside)
 
 
 PROGRAMS: Mapping[Kind, Program] = MappingProxyType(
     {
         "caddy": Program(unit="caddy", user="caddy", configuration="Caddyfile"),
         "nginx": Program(unit="nginx", user="www-data", configuration="nginx.conf"),
+        "apache": Program(
+            unit="apache2", user="www-data", configuration="apache2.conf", beside=("headers.lua",), holds_port=False
+        ),
     }
 )

@@ -24,7 +24,7 @@ class Timeouts(Section):
 class Proxy(Section):
     """The reverse proxy on the machine."""
 
-    kind: Literal["caddy", "nginx"] = Field(
+    kind: Literal["caddy", "nginx", "apache"] = Field(
         default="caddy", description="The proxy. The host is made for it: another one replaces the host."
     )
     max_body: Size = Field(

@@ -19,7 +19,7 @@ from rehearsal.cloud import machine, network
 from rehearsal.cloud.world import World
 from tests.provisioning.pki import Pair
 
-KINDS: tuple[Kind, ...] = ("caddy", "nginx")
+KINDS: tuple[Kind, ...] = tuple(PROGRAMS)
 USER_DATA = {kind: user_data(cloud="aws", proxy=kind) for kind in KINDS}
 SENTINEL = "/var/lib/origin/bootstrapped"
 RANGES: CloudflareRanges = checked(network.EDGE_RANGES_V4, network.EDGE_RANGES_V6)

@@ -171,7 +171,7 @@ def test_verify_tells_a_wrong_client_and_a_wrong_leaf(host: OriginHost, site: Si
 def test_verify_tells_an_open_door(host: OriginHost, site: Site) -> None:
     """A Caddy started by hand, past every check of ours, that asks no client for a certificate."""
     text = site.document()["files"]["Caddyfile"].replace("mode require_and_verify", "mode request")
-    text = text.replace("default_bind fd/3\n", "")
+    text = text.replace("default_bind fd/3 fd/4\n", "")
     host.run("systemctl", "stop", "caddy", "proxy.socket")
     host.run("mkdir", "-p", "/run/caddy")
     host.run("sh", "-c", "cat > /run/Caddyfile", input=text)

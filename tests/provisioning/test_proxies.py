@@ -71,6 +71,7 @@ def test_the_key_is_the_proxys_to_read_and_nobody_elses(host: OriginHost, servin
 
 BROKEN = {
     "caddy": ["", "example.com {", "nonsense", 'https://example.com {\n\trespond "hello"\n}\n'],
+    "apache": ["", "<VirtualHost *:443>", "nonsense", "Listen 443\n"],
     "nginx": ["", "http {", "nonsense", "events {}\nhttp {\n\tserver {\n\t\tlisten 443;\n\t}\n}\n"],
 }
 
@@ -87,15 +88,23 @@ OPEN_DOORS = {
     "caddy": {
         "no certificate": ("mode require_and_verify", "mode verify_if_given", "clients without a certificate"),
         "another name": ("strict_sni_host on", "strict_sni_host insecure_off", "the TLS name with the Host"),
-        "port": ("default_bind fd/3", "default_bind 0.0.0.0", "listens on 0.0.0.0:443, not on fd/3 alone"),
+        "port": ("default_bind fd/3 fd/4", "default_bind 0.0.0.0", "listens on 0.0.0.0:443, not on fd/3 and"),
         "admin": ("admin unix//run/caddy/admin.sock", "admin localhost:2019", "admin endpoint"),
     },
     "nginx": {
         "no certificate": ("ssl_verify_client on", "ssl_verify_client optional", "clients without a certificate"),
         "not a word of it": ("ssl_verify_client on;", "", "clients without a certificate"),
-        "port": ("listen [::]:443 ssl;", "listen [::]:8443 ssl;", "listens on [::]:443, [::]:8443, not on [::]:443"),
-        "plain": ("listen [::]:443 ssl;", "listen [::]:443;", "plain http"),
+        "port": ("listen [::]:443 ssl;", "listen [::]:8443 ssl;", "listens on 443, [::]:443, [::]:8443, not on 443"),
+        "plain": ("listen 443 ssl;", "listen 443;", "plain http"),
         "sessions": ("ssl_session_tickets off", "ssl_session_tickets on", "would resume sessions"),
+    },
+    "apache": {
+        "no certificate": ("SSLVerifyClient require", "SSLVerifyClient optional", "clients without a certificate"),
+        "not a word of it": ("SSLVerifyClient require", "", "clients without a certificate"),
+        "port": ("Listen [::]:443", "Listen [::]:8443", "listens on 0.0.0.0:443, [::]:8443, not on"),
+        "plain": ("\tServerName invalid\n\tSSLEngine on", "\tServerName invalid", "plain http"),
+        "sessions": ("SSLSessionTickets off", "SSLSessionTickets on", "would resume sessions"),
+        "another name": ('RewriteCond expr "%{SSL:', '#"%{SSL:', "the TLS name with the Host"),
     },
 }
 

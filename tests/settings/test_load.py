@@ -267,7 +267,7 @@ REFUSED: list[tuple[str, object, str]] = [
     # ---- proxy and edge ----
     ("proxy.max_body", "10", 'proxy.max_body: "10" is not a size; allowed: 1KB to 5GB, like 10MB or 16MiB'),
     ("proxy.max_body", "9GB", 'proxy.max_body: "9GB" is out of range; allowed: 1KB to 5GB, like 10MB or 16MiB'),
-    ("proxy.kind", "iis", 'proxy.kind: "iis" is not allowed; allowed: "caddy", "nginx"'),
+    ("proxy.kind", "iis", 'proxy.kind: "iis" is not allowed; allowed: "caddy", "nginx", "apache"'),
     (
         "proxy.timeouts.idel",
         9,
