@@ -180,7 +180,7 @@ class ProxySettings(TypedDict):
     """The reverse proxy on the machine."""
 
     kind: NotRequired[str]
-    """The proxy."""
+    """The proxy. The host is made for it: another one replaces the host."""
     max_body: NotRequired[str]
     """The largest request body (upload)."""
     timeouts: NotRequired[TimeoutsSettings]
