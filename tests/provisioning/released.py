@@ -47,8 +47,12 @@ def size():
 @app.route("/slow", methods=["GET", "POST"])
 def slow():
     request.get_data()
-    time.sleep(3)
+    time.sleep(5)
     return "slow"
+
+@app.get("/much")
+def much():
+    return "x" * 20_000_000
 """
 
 

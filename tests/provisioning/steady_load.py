@@ -1,7 +1,8 @@
 """A bounded, steady load against http://127.0.0.1:8080, run on the host beside what it measures: python3, no packages.
 
-Keep-alive and new connections, GET and POST, small and large bodies, and some requests of 3 seconds. Ends when
-it is terminated, or after 10 minutes, and prints one JSON line: how many were answered right, and each that was not.
+Keep-alive and new connections, GET and POST, small and large bodies, some requests of 5 seconds, and a client that
+hangs: it asks for much and reads nothing. Ends when it is terminated, or after 10 minutes, and prints one JSON line:
+how many were answered right, and each that was not.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import signal
+import socket
 import threading
 import time
 
@@ -64,8 +66,17 @@ def work(kind: str, keep_alive: bool, pause: float) -> None:
         time.sleep(pause)
 
 
+def hang() -> None:
+    """Holds a connection for 4 seconds without reading the answer, again and again."""
+    while not over.is_set():
+        with socket.create_connection(("127.0.0.1", 8080)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.sendall(b"GET /much HTTP/1.1\r\nHost: example.com\r\n\r\n")
+            over.wait(4)
+
+
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-threads = [threading.Thread(target=work, args=worker) for worker in WORKERS]
+threads = [threading.Thread(target=work, args=worker) for worker in WORKERS] + [threading.Thread(target=hang)]
 for thread in threads:
     thread.start()
 signal.sigtimedwait({signal.SIGTERM}, 600)

@@ -38,7 +38,7 @@ IN_CI = {"gunicorn gthread", "gunicorn gevent", "uwsgi", "twisted"}  # waitress:
 ABRUPT = {"waitress"}
 """Stops at once at SIGTERM: https://github.com/Pylons/waitress/issues/198. A release drains it first."""
 
-APP = FLASK.replace("time.sleep(3)", "time.sleep(5)").replace('"host": ', '"url": request.url, "host": ')
+APP = FLASK.replace('"host": ', '"url": request.url, "host": ')
 NAMES = (
     *(
         "X-Forwarded-For",
