@@ -21,6 +21,7 @@ import settings as declared
 from components.ec2_host import Ec2HostArgs, place
 from components.host import HostArgs, Opening
 from components.lookup import LookupFailed, asking
+from components.other_records import refuse_other_records
 from components.sdk import AwsProvider, GetZoneFilterArgs, get_ip_ranges, get_zone
 from components.site import AppArgs, Site, SiteArgs
 from provisioning import app, host, inspection, origin, ranges, shapes
@@ -195,6 +196,8 @@ def site(
     edge_ranges = cloudflare_ranges()
     with asking("site.zone", f"correct {settings.site.zone}, or let CLOUDFLARE_API_TOKEN read that zone"):
         zone = get_zone(filter=GetZoneFilterArgs(name=settings.site.zone, match="all"))
+    hostnames = (settings.site.hostname, *settings.site.redirects)
+    refuse_other_records(f"{name}-edge", zone_id=zone.zone_id, hostnames=hostnames)
     host_settings, bootstrap_hash, provider = host_args(
         name, settings, openings(edge_ranges, operator_ranges(settings, address)), opts
     )

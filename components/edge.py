@@ -17,6 +17,16 @@ _MOVING_OVER = 10
 _MOVED_OVER = 'echo "$HOST"; [ "$PULUMI_COMMAND_STDOUT" = "$HOST" ] || sleep "$SECONDS_TO_DRAIN"'
 
 
+def marker() -> str:
+    """The comment of this stack's records, by which another stack's, or nobody's, are told from them."""
+    return f"{pulumi.get_project()}/{pulumi.get_stack()}"
+
+
+def record_name(edge: str, hostname: str, kind: str) -> str:
+    """The name in the program of an Edge's record of that kind: "A" or "AAAA"."""
+    return f"{edge}-{hostname}-{kind.lower()}"
+
+
 def zone_settings(*, minimum_tls: str) -> dict[str, str]:
     """What the zone's settings must be, in the order of setting them."""
     return {
@@ -79,14 +89,20 @@ class Edge(pulumi.ComponentResource):
         addresses = {"A": args.ipv4} if args.ipv6 is None else {"A": args.ipv4, "AAAA": args.ipv6}
         records = [
             DnsRecord(
-                f"{name}-{hostname}-{kind.lower()}",
+                record_name(name, hostname, kind),
                 zone_id=args.zone_id,
                 name=hostname,
                 type=kind,
                 content=address,
                 proxied=True,
                 ttl=_AUTOMATIC_TTL,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[*settings, *after]),
+                comment=marker(),
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    depends_on=[*settings, *after],
+                    # `pulumi import` can't name a parent that is still to be made.
+                    aliases=[pulumi.Alias(parent=pulumi.ROOT_STACK_RESOURCE)],
+                ),
             )
             for hostname in args.hostnames
             for kind, address in addresses.items()

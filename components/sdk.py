@@ -30,12 +30,13 @@ with uncollected():
     from pulumi_aws.ssm.get_parameter import get_parameter
     from pulumi_aws.vpc.security_group_egress_rule import SecurityGroupEgressRule
     from pulumi_aws.vpc.security_group_ingress_rule import SecurityGroupIngressRule
-    from pulumi_cloudflare._inputs import GetZoneFilterArgs
+    from pulumi_cloudflare._inputs import GetDnsRecordsNameArgs, GetZoneFilterArgs
     from pulumi_cloudflare.authenticated_origin_pulls_certificate import (
         AuthenticatedOriginPullsCertificate,
     )
     from pulumi_cloudflare.authenticated_origin_pulls_settings import AuthenticatedOriginPullsSettings
     from pulumi_cloudflare.dns_record import DnsRecord
+    from pulumi_cloudflare.get_dns_records import get_dns_records
     from pulumi_cloudflare.get_ip_ranges import get_ip_ranges
     from pulumi_cloudflare.get_zone import get_zone
     from pulumi_cloudflare.origin_ca_certificate import OriginCaCertificate
@@ -55,6 +56,7 @@ __all__ = [
     "Firewall",
     "FirewallInboundRuleArgs",
     "FirewallOutboundRuleArgs",
+    "GetDnsRecordsNameArgs",
     "GetSubnetsFilterArgs",
     "GetZoneFilterArgs",
     "Instance",
@@ -68,6 +70,7 @@ __all__ = [
     "SshKey",
     "Tag",
     "ZoneSetting",
+    "get_dns_records",
     "get_ip_ranges",
     "get_parameter",
     "get_subnet",

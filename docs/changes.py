@@ -139,7 +139,7 @@ def stack_up(name: str, folder: Path) -> Stack:
     for zone in ("example.com", "example.org", "example.net"):
         zones.seed_zone(world, zone)
     _second_network(world)
-    sections = {key.partition(":")[2]: json.loads(text) for key, text in _file(name).config.items()}
+    sections = _sections(name)
     pure = ("tls:", "random:")
     handlers = {
         token: real if token.startswith(pure) else type("Made", (Imagined, type(real)), {})(world)
@@ -161,8 +161,12 @@ def _second_network(world: World) -> None:
     world.store.put(network.SUBNETS, "subnet-0a1b2c3d", {**subnet, "vpcId": "vpc-0a1b2c3d"})
 
 
-def _file(name: str) -> stackfile.StackFile:
-    return stackfile.load(stackfile.find(ROOT, name), environ={})
+def _sections(name: str) -> dict[str, Any]:
+    """What the stack file says, and which server: an option of one can't be written without its name."""
+    file = stackfile.load(stackfile.find(ROOT, name), environ={})
+    sections = {key.partition(":")[2]: json.loads(text) for key, text in file.config.items()}
+    sections["app"].setdefault("server", {"kind": "waitress"})
+    return sections
 
 
 def effect(result: Result) -> str:
@@ -185,8 +189,7 @@ def effect(result: Result) -> str:
 
 def settings_of(name: str) -> Iterator[tuple[str, FieldInfo, Any]]:
     """Path, field and value of every setting of an example stack, but for those that can have one value only."""
-    config = {key.partition(":")[2]: json.loads(text) for key, text in _file(name).config.items()}
-    yield from _leaves("", declared.load(config))
+    yield from _leaves("", declared.load(_sections(name)))
 
 
 def _leaves(path: str, section: BaseModel) -> Iterator[tuple[str, FieldInfo, Any]]:
@@ -266,6 +269,7 @@ def table(folder: Path) -> dict[str, dict[str, str]]:
 
         for path, field, value in settings_of(name):
             see(f"`{path}`", changes_of(path, field, value, special))
+        see("`app.server.kind`", {"app.server": {"kind": "gunicorn"}})
         see("`secrets`: one more", {"secrets": {"TOKEN": "x" * 40}})
         see("a line of the app", {"app.source": special["app.source"]})
         with mock.patch.object(host, "user_data", _next_version(host.user_data)):

@@ -46,7 +46,7 @@ def _cloudflare() -> _Kinds:
         origin_ca.OriginCaCertificate,
         origin_pulls.AuthenticatedOriginPullsCertificate,
         origin_pulls.AuthenticatedOriginPullsSettings,
-    ], [zones.GetIpRanges, zones.GetZone]
+    ], [zones.GetIpRanges, zones.GetZone, records.GetDnsRecords]
 
 
 def _command() -> _Kinds:

@@ -249,34 +249,33 @@ def on_paper(monkeypatch: pytest.MonkeyPatch) -> None:
     paper.lay(monkeypatch)
 
 
-@pytest.mark.usefixtures("on_paper")
-def test_a_record_that_is_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_leads_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stack = write(tmp_path, {"site.redirects": []})
-    store = World(tmp_path / "home" / "bad").store
     zone = next(iter(_zones(tmp_path, stack, capsys)))
-    old = {"zone_id": zone, "name": "example.com", "type": "CNAME", "content": "old.example.net"}
-    store.put("cloudflare/records", "abc123", {**old, "proxied": True, "ttl": 1, "outputs": {}})
-    seen = rehearse(capsys, "up", stack)
-    assert seen.code == 1
-    assert "Traceback" not in seen.out
-    assert "CNAME record old.example.net; do: delete it, and run this again" in seen.out
-    # Its owner deletes it; then what was made serves on.
-    store.delete("cloudflare/records", "abc123")
-    again = rehearse(capsys, "up", stack)
-    assert (again.code, "replaced" in again.out) == (0, False), again
+    _put_record(tmp_path, zone, type="CNAME", content="old.example.net")
+    refused(rehearse(capsys, "preview", stack), "example.com has the CNAME record old.example.net", "do: delete it")
+    _put_record(tmp_path, zone, type="TXT", content="v=spf1 -all")
+    assert rehearse(capsys, "preview", stack).code == 0
 
 
 @pytest.mark.usefixtures("on_paper")
-def test_the_same_record_says_how_to_take_it_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_server_s_record_is_refused_or_taken_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stack = write(tmp_path, {"site.redirects": []})
     zone = next(iter(_zones(tmp_path, stack, capsys)))
-    same = {"zone_id": zone, "name": "example.com", "type": "A", "content": "198.19.1.2"}
-    World(tmp_path / "home" / "bad").store.put(
-        "cloudflare/records", "abc123", {**same, "proxied": True, "ttl": 1, "outputs": {}}
-    )
-    seen = rehearse(capsys, "up", stack)
-    assert seen.code == 1
-    assert f"`pulumi import cloudflare:index/dnsRecord:DnsRecord <this name> {zone}/abc123`" in seen.out
+    _put_record(tmp_path, zone, type="A", content="203.0.113.9")
+    told = "example.com has the A record 203.0.113.9, which is not this stack's"
+    own = "cloudflare:index/dnsRecord:DnsRecord site-edge-example.com-a"
+    for command in ("preview", "up"):
+        seen = rehearse(capsys, command, stack)
+        refused(seen, told, "write `flask-origin/bad` as its comment", f"{own} {zone}/abc123")
+    _put_record(tmp_path, zone, type="A", content="203.0.113.9", comment="flask-origin/bad")
+    assert rehearse(capsys, "preview", stack).code == 0
+    _put_record(tmp_path, zone, type="A", content="203.0.113.9", comment="flask-origin/other")
+    refused(rehearse(capsys, "preview", stack), told)
+    # Its owner deletes it; the stack's own records are in nobody's way.
+    World(tmp_path / "home" / "bad").store.delete("cloudflare/records", "abc123")
+    assert rehearse(capsys, "up", stack).code == 0
+    assert rehearse(capsys, "preview", stack).code == 0
 
 
 @pytest.mark.usefixtures("on_paper")
@@ -291,6 +290,12 @@ def test_a_preview_warns_of_an_expired_certificate(tmp_path: Path, capsys: pytes
     seen = rehearse(capsys, "preview", stack)
     (warning,) = [line for line in seen.out.splitlines() if line.startswith("warning:")]
     assert "certificate has expired (2024-01-02 03:04:05 +0000 UTC); renew it" in warning
+
+
+def _put_record(tmp_path: Path, zone: str, **facts: str) -> None:
+    """A record of example.com with the id abc123, made by somebody else."""
+    record = {"zone_id": zone, "name": "example.com", "proxied": True, "ttl": 1, **facts}
+    World(tmp_path / "home" / "bad").store.put("cloudflare/records", "abc123", {**record, "outputs": facts})
 
 
 def _zones(tmp_path: Path, stack: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

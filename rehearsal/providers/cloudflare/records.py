@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from rehearsal.providers.account import Stored
-from rehearsal.providers.base import ApiError, Failure, Property, Props
+from rehearsal.providers.account import Stored, authenticate
+from rehearsal.providers.base import ApiError, Failure, Function, Property, Props
 from rehearsal.providers.cloudflare import api
 from rehearsal.providers.shapes import canonical, known, now
 
@@ -110,6 +110,28 @@ class DnsRecord(Stored):
             done = self._keep(id, outputs, made_from, **facts)
         api.publish(self.world)
         return done
+
+
+class GetDnsRecords(Function):
+    """By the zone and an exact name.
+
+    Source: terraform-provider-cloudflare v5, internal/services/dns_record/list_data_source_schema.go.
+    """
+
+    token = "cloudflare:index/getDnsRecords:getDnsRecords"
+
+    def invoke(self, args: Props) -> Props:
+        authenticate("cloudflare")
+        given = {name: value for name, value in args.items() if value is not None}
+        if given.keys() != {"zoneId", "name"} or given["name"].keys() != {"exact"}:
+            raise ApiError("records are looked up by zoneId and name.exact here; nothing else is rehearsed")
+        api.zone_name(self.world, given["zoneId"], "GET", "dns_records")
+        found = [
+            {**kept["outputs"], "id": id, **{name: kept.get(name) for name in ("name", "type", "content", "proxied")}}
+            for id, kept in self.world.store.items(DnsRecord.collection).items()
+            if (kept["zone_id"], kept["name"]) == (given["zoneId"], given["name"]["exact"])
+        ]
+        return {**given, "results": found}
 
 
 def _full_name(name: str, zone: str) -> str:
