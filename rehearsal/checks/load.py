@@ -45,12 +45,9 @@ class Report:
         self.took.setdefault(stream, []).append(time.monotonic() - began)
         self._heard(stream)
         if found := _RELEASE.search(body):
-            seen = self.releases.setdefault(found[1].decode(), {"answers": 0, "first": began, "last": began})
-            seen |= {
-                "answers": seen["answers"] + 1,
-                "first": min(seen["first"], began),
-                "last": max(seen["last"], began),
-            }
+            new = {"answers": 0, "first": time.monotonic(), "last": began}
+            seen = self.releases.setdefault(found[1].decode(), new)
+            seen |= {"answers": seen["answers"] + 1, "last": max(seen["last"], began)}
 
     def failed(self, stream: str, what: str) -> None:
         after = round(time.monotonic() - self.started, 2)
