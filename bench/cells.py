@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from provisioning.proxies import PROGRAMS, Kind
 from settings import App
-from settings.proxy import Proxy
 
-PROXIES: tuple[str, ...] = get_args(Proxy.model_fields["kind"].annotation)
+PROXIES: Sequence[Kind] = tuple(PROGRAMS)
 VARIANTS: Mapping[str, tuple[str, tuple[Any, ...]]] = {
     "gunicorn": ("worker_class", ("gthread", "sync", "gevent", "eventlet")),
     "uwsgi": ("gevent", (None, 100)),

@@ -13,6 +13,7 @@ from typing import Any
 from bench import load, worlds
 from bench.load import Load, Target
 from bench.measure import PROJECT
+from provisioning.proxies import PROGRAMS, Kind
 from rehearsal import stackfile
 from rehearsal.checks.site import HELLO, Site
 from rehearsal.cloud import authorities, daemon, machine
@@ -34,13 +35,13 @@ class Carried(Load):
 class Standing:
     """One host with one proxy, on which apps are released."""
 
-    def __init__(self, rehearsal: Rehearsal, proxy: str) -> None:
+    def __init__(self, rehearsal: Rehearsal, proxy: Kind) -> None:
         self.rehearsal = rehearsal
         self.proxy = proxy
         self.fortio = load.program(worlds.home("bin"))
         self.up(HELLO)
         self.site = Site(rehearsal)
-        self.unit = self._unit()
+        self.unit = f"{PROGRAMS[proxy].unit}.service"
         self._certificate()
         # What was started before would still believe in all processors of this computer.
         self.hold()
@@ -102,11 +103,6 @@ class Standing:
                 found[unit] = found.get(unit, 0.0) + resident / 1000
         return found
 
-    def _unit(self) -> str:
-        """The proxy's, whichever it is: what systemd's socket on port 443 activates."""
-        rows = [line.split() for line in self.site.read("systemctl", "list-sockets", "--no-legend").splitlines()]
-        return next(row[-1] for row in rows if row[0].endswith(":443"))
-
     def _busy(self) -> float:
         group = daemon.cgroup(self.site.world, machine.running_group(self.site.machine_id))
         return int((group / "cpu.stat").read_text().split()[1]) / 1e6
@@ -126,7 +122,7 @@ class Standing:
 
 
 @contextlib.contextmanager
-def standing(proxy: str, listener: Any = lambda event: None) -> Iterator[Standing]:
+def standing(proxy: Kind, listener: Any = lambda event: None) -> Iterator[Standing]:
     """A host with that proxy; nothing is left of it afterwards."""
     os.environ["REHEARSAL_HOME"] = str(worlds.home(worlds.ORIGIN))
     stack = stackfile.load(stackfile.find(PROJECT, "dev"))

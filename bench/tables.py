@@ -100,7 +100,8 @@ def tuning(part: Part) -> str:
         if "problem" in row:
             lines.append(f"| {row['server']} | {_problem(row)} | | | |")
         else:
-            figures = f"{_spread(row['swept'])} | {row['best']} | {_spread(row['stock'])}"
+            stock = _spread(row["stock"]) if "stock" in row else ""
+            figures = f"{_spread(row['swept'])} | {row['best']} | {stock}"
             lines.append(f"| {row['server']} | {row['page']} | {figures} |")
     return "\n".join(lines) + "\n"
 
@@ -150,7 +151,7 @@ def overview(results: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {title} | **{statistics.median(found):.2f}** | {spread} | {aim} |"
     if "tuning" in results and (rows := [row for row in results["tuning"]["rows"] if "problem" not in row]):
         for other, title, aim in (("swept", "the best of a sweep", "0.95 or more"), ("stock", "stock", "1.5 or more")):
-            found = [_ratio(row[other]) for row in rows]
+            found = [_ratio(row[other]) for row in rows if other in row]
             spread = f"{min(found):.2f} to {max(found):.2f}, n = {len(found)}"
             yield f"| Shipped defaults by {title} | **{statistics.median(found):.2f}** | {spread} | {aim} |"
     if "releases" in results:

@@ -33,7 +33,7 @@ STOCK: Mapping[str, str] = {
     "granian": "{bin}/granian --interface=wsgi --uds={socket} app:app",
     "twisted": "{bin}/twistd --nodaemon --pidfile= web --listen=unix:{socket} --wsgi=app.app",
 }
-"""Each server as its own first page of documentation starts it, but for the socket."""
+"""Each server as its own first page of documentation starts it, but for the socket; mod_wsgi can't have one."""
 
 
 def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
@@ -69,12 +69,13 @@ def _rows(
         carried[name] = {page: _rate(stood, variants[name], path, seconds) for page, path in PAGES.items()}
     shipped = _released(stood, server)
     folder = stood.site.read("readlink", "--canonicalize", "/srv/app/current")
-    with _stock(stood, server["kind"], folder) as stock:
+    with contextlib.ExitStack() as running:
+        stock = running.enter_context(_stock(stood, server["kind"], folder)) if server["kind"] in STOCK else None
         for page, path in PAGES.items():
             best = max(carried, key=lambda name, page=page: carried[name][page])
             row: dict[str, Any] = {"page": page, "best": best}
             with _again(stood, variants[best]):
-                for other, socket in (("swept", variants[best]), ("stock", stock)):
+                for other, socket in {"swept": variants[best], **({"stock": stock} if stock else {})}.items():
                     row[other] = in_turn(
                         rounds, *(partial(_rate, stood, each, path, seconds) for each in (shipped, socket))
                     )

@@ -64,6 +64,16 @@ def test_the_overview_counts_our_releases_only() -> None:
     assert lost == "| Requests lost in 40 releases under load | **2** | | 0 |"
 
 
+def test_a_server_without_stock_defaults_has_an_empty_place() -> None:
+    row = {"server": "mod_wsgi", "page": "page", "best": "processes 1, threads 8", "swept": [(97.0, 100.0)]}
+    stock = {**row, "server": "waitress", "stock": [(150.0, 100.0)]}
+    text = tables.tuning({"rows": [row, stock]})
+    assert "| mod_wsgi | page | **0.97** (0.97 to 0.97) | processes 1, threads 8 |  |" in text
+    assert "| waitress | page | **0.97** (0.97 to 0.97) | processes 1, threads 8 | **1.50** (1.50 to 1.50) |" in text
+    (_, by_stock) = tables.overview({"tuning": {"rows": [row, stock]}})
+    assert by_stock == "| Shipped defaults by stock | **1.50** | 1.50 to 1.50, n = 1 | 1.5 or more |"
+
+
 def test_live_is_when_the_old_code_has_answered_for_the_last_time() -> None:
     seen = {
         "1": {"answers": 9, "first": 1.0, "last": 12.5},
@@ -85,7 +95,7 @@ def test_what_is_swept_is_valid_and_has_stock_defaults_beside_it() -> None:
     for server in dict(cells.servers()).values():
         for options in (swept := list(tuning.sweep(server))):
             App.model_validate({"source": "app", "entrypoint": "app:app", "server": {**server, **options}})
-        assert not swept or server["kind"] in tuning.STOCK
+        assert not swept or server["kind"] in {*tuning.STOCK, "mod_wsgi"}
 
 
 ANSWERED = {
