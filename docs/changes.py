@@ -242,6 +242,7 @@ def special_changes(name: str, folder: Path) -> dict[str, Any]:
         "operator.ranges": ["198.18.67.11/32"],
         "operator.ssh_keys": [key],
         "app.source": str(app),
+        "app.sha256": {"app.source": "https://example.com/app-1.2.tar.gz", "app.sha256": "0" * 64},
         "app.entrypoint": "hello:app.wsgi_app",
         "app.environment": {"app.environment": {"GREETING": "hello"}},
         "app.release_command": "flask --app hello routes",
