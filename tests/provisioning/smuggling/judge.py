@@ -108,8 +108,9 @@ def _case(case: cases.Case, seen: list[dict[str, Any]]) -> Iterator[str]:
         if seen and seen[0]["length"] != length and b"%d" % seen[0]["length"] != said:
             yield f"a body of {length} bytes, said to be {said}, became one of {seen[0]['length']}"
         return
-    requests = reading.read(case.wire + cases.after(case.number)).requests
-    allowed = Counter((request.method, _what(request.target), request.sha256) for request in requests)
+    wire, allowed = case.wire + cases.after(case.number), Counter[tuple[str, str, str]]()
+    for found in (reading.read(wire), reading.read(wire, chunked_http10=True)):
+        allowed |= Counter((request.method, _what(request.target), request.sha256) for request in found.requests)
     got = Counter((one["method"], _what(one["path"]), one["sha256"]) for one in seen)
     if extra := got - allowed:
         yield f"the app saw {list(extra)}, in the wire are {list(allowed)}: {case.wire[:600]!r}"
@@ -117,7 +118,7 @@ def _case(case: cases.Case, seen: list[dict[str, Any]]) -> Iterator[str]:
 
 def _difference(one: dict[str, Any], request: reading.Request, *, exact: bool) -> str:
     """What is not the same, or nothing. Unless `exact`, of a target only what it is for."""
-    path, _, query = request.target.partition("?")
+    path, _, query = request.target.partition("#")[0].partition("?")
     wanted = {"method": request.method, "length": request.length, "sha256": request.sha256}
     if exact:
         wanted["path"] = _resolved(unquote_to_bytes(path.encode("latin-1")).decode("latin-1"))

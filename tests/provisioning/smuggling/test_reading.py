@@ -27,6 +27,8 @@ NEXT = b"GET /next HTTP/1.1\r\n\r\n"
         (b"Transfer-Encoding:\r\n chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"abc"),
         (b"Transfer-Encoding\xa0: chunked\r\nContent-Length: 3\r\n\r\nabc", b"abc"),
         (b"Content_Length: 5\n\r\n", b""),
+        (b"Transfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n", b"abc"),
+        (b"Content-Length 5\r\n 6\r\n\r\n", b""),
     ],
 )
 def test_a_body_ends_where_the_rfc_ends_it(framing: bytes, body: bytes) -> None:
@@ -45,9 +47,9 @@ def test_a_body_ends_where_the_rfc_ends_it(framing: bytes, body: bytes) -> None:
         *(b"Transfer-Encoding: %s\r\n\r\n0\r\n\r\n" % value for value in (b"chunked, gzip", b"\x0bchunked", b"x", b"")),
         b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         *(b"Transfer-Encoding: chunked\r\n\r\n%s\r\nabc\r\n0\r\n\r\n" % size for size in (b"0x3", b"+3", b" 3", b"3g")),
-        b"Transfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n3;\rabc\r\n0\r\n\r\n",
         b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcX0\r\n\r\n",
-        b"no colon\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\r\n0\r\n\r\n",
     ],
 )  # fmt: skip
 def test_what_must_be_refused_holds_no_request(framing: bytes) -> None:
