@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from provisioning.proxies import Kind
 from rehearsal.checks import knock, visitor
 from rehearsal.cloud import network
-from tests.provisioning.origin_host import HOSTNAME, OriginHost, Site
+from tests.provisioning.origin_host import HOSTNAME, KINDS, OriginHost, Site
 from tests.provisioning.smuggling import generator, pairs
 from tests.provisioning.smuggling.attacker import Attack
 from tests.provisioning.test_servers_on_a_host import SERVERS
@@ -22,20 +24,27 @@ OLD = "waitress==1.3.1 --hash=sha256:278e09d6849acc1365404bbf7d790d0423b159802e8
 """CVE-2019-16785, -16786, -16789 and -16792: request smuggling, of several kinds."""
 
 
-IN_CI = ("waitress", "gunicorn gthread")
+IN_CI: tuple[tuple[Kind, str], ...] = (("caddy", "waitress"), ("caddy", "gunicorn gthread"))
 
 
 @pytest.mark.parametrize(
-    ("server", "cases"),
+    ("proxy", "server", "cases"),
     [
-        *(pytest.param(server, 1_000, id=f"{server}, a sample") for server in IN_CI),
-        *(pytest.param(server, 10_000, id=server, marks=pytest.mark.matrix) for server in SERVERS),
+        *(pytest.param(*pair, 1_000, id=f"{' + '.join(pair)}, a sample") for pair in IN_CI),
+        *(
+            pytest.param(proxy, server, 10_000, id=f"{proxy} + {server}", marks=pytest.mark.matrix)
+            for proxy in KINDS
+            for server in SERVERS
+        ),
     ],
 )
-def test_nobody_is_tricked(host: OriginHost, site: Site, server: str, cases: int, tmp_path: Path) -> None:
+def test_nobody_is_tricked(
+    hosts: Callable[[Kind], OriginHost], site: Site, proxy: Kind, server: str, cases: int, tmp_path: Path
+) -> None:
+    host = hosts(proxy)
     client = tmp_path / "client.pem"
     client.write_text(site.client.certificate + site.client.key)
-    host.configure(site.document())
+    host.configure(site.document(proxy=proxy))
     pairs.release(host, SERVERS[server], tmp_path)
     nobody_believes_a_forged_header(host, client)
     verdict = pairs.attacked(host, Attack(address=host.ipv4, client=str(client), numbers=list(range(cases))))
