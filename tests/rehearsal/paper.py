@@ -21,7 +21,7 @@ def lay(patch: pytest.MonkeyPatch) -> None:
         (mirror, ("require_packages",)),
         (edge, ("apply", "stop")),
         (firewall, ("apply",)),
-        (machine, ("create", "destroy", "power_on", "power_off")),
+        (machine, ("create", "destroy", "power_on", "power_off", "move")),
     ):
         for name in names:
             patch.setattr(module, name, nothing)
