@@ -81,7 +81,7 @@ def test_the_ranges_are_in_all_three_places(kind: Kind) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "redirect", "skip"),
-    [("caddy", "redir", "log_skip"), ("nginx", "301", "SUCCESS:/"), ("apache", "Redirect", "!= '/health'")],
+    [("caddy", "redir", "log_skip"), ("nginx", "301", "SUCCESS:/"), ("apache", "Redirect permanent", "!= '/health'")],
 )
 def test_nothing_is_said_of_what_is_not_asked_for(kind: Kind, redirect: str, skip: str) -> None:
     bare = configuration(hostname="example.com", redirects=(), ranges=FALLBACK, proxy=ProxyOptions(kind=kind))

@@ -330,7 +330,9 @@ SECURITY = {
 
 @pytest.mark.parametrize("path", ["/", "/404", "/too-large", "www"])
 def test_every_answer_has_the_security_headers_once(door: Door, path: str) -> None:
-    large = ["--http1.1", "-d", "x" * 100_000, "-H", "Content-Length: 2000000"] if path == "/too-large" else []
+    large = ["-d", "x" * 100_000, "-H", "Content-Length: 2000000"] if path == "/too-large" else []
+    if large and door.host.proxy == "apache":  # whose answer is cut off by the end of an HTTP/2 stream
+        large += ["--http1.1"]
     answer = door.ask("/", name=f"www.{HOSTNAME}") if path == "www" else door.ask(path, *large)
     for name, value in SECURITY.items():
         assert answer.all(name) == [value]
@@ -432,6 +434,28 @@ def test_an_app_that_is_down_is_waited_for_and_then_said_to_be(door: Door) -> No
     finally:
         door.host.run("systemctl", "start", "echo")
         door.host.run("sh", "-c", AWAIT_APP)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_in_maintenance_everybody_gets_the_page_and_503(door: Door) -> None:
+    page = door.host.path("/srv/app/maintenance.html")
+    page.write_text("<!doctype html><h1>Back at 5</h1>\n")
+    page.chmod(0o644)
+    try:
+        for options in ([], ["--http1.1"], ["-d", "a=b"], ["-H", "If-None-Match: *"]):
+            answer = door.ask("/any", *options)
+            assert (answer.status, answer.body) == (503, "<!doctype html><h1>Back at 5</h1>\n"), options
+            assert answer.all("content-type")[0].startswith("text/html")
+            assert answer.all("retry-after") == ["60"]
+            assert answer.all("cache-control") == ["no-store"]
+            for name, value in SECURITY.items():
+                assert answer.all(name) == [value]
+    finally:
+        page.unlink()
+
+
+def test_after_maintenance_the_app_answers(door: Door) -> None:
+    assert door.ask("/").status == 200
 
 
 def test_a_reload_cuts_no_request(door: Door) -> None:
