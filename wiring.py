@@ -18,6 +18,7 @@ import pulumi_random as random
 from cryptography import x509
 
 import settings as declared
+from components.droplet_host import require_sold
 from components.ec2_host import Ec2HostArgs, place
 from components.host import HostArgs, Opening
 from components.lookup import LookupFailed, asking
@@ -110,6 +111,7 @@ def host_args(
     }
     digest = host.bootstrap_hash(user_data)
     if isinstance(wanted, declared.Droplet):
+        require_sold(region=wanted.region, size=wanted.size)
         return HostArgs(**common), digest, None
     provider = AwsProvider(f"{name}-aws", region=wanted.region, opts=_formerly("aws", opts))
     placement = place(

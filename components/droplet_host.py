@@ -6,9 +6,25 @@ import pulumi
 
 from components.droplet_firewall import DropletFirewall, DropletFirewallArgs
 from components.host import HostArgs
-from components.sdk import Droplet, SshKey
+from components.lookup import LookupFailed, asking
+from components.sdk import Droplet, SshKey, get_region
 
 IMAGE = "debian-13-x64"
+
+
+def require_sold(*, region: str, size: str) -> None:
+    """Asks DigitalOcean, so that a preview finds what only its create would. Raises LookupFailed.
+
+    That is for a token that is refused, a region that is none, or that has no such droplets (any more).
+    """
+    with asking("host.region", "correct it, such as fra1, or let DIGITALOCEAN_TOKEN read regions"):
+        found = get_region(slug=region)
+    if size not in found.sizes:
+        alike = [slug for slug in found.sizes if slug.partition("-")[0] == size.partition("-")[0]]
+        raise LookupFailed(
+            f"host.size: {size} is not to be had in {region}; allowed: {', '.join(sorted(alike or found.sizes))}; "
+            "do: correct it, or host.region"
+        )
 
 
 class DropletHost(pulumi.ComponentResource):

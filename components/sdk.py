@@ -44,6 +44,7 @@ with uncollected():
     from pulumi_digitalocean._inputs import FirewallInboundRuleArgs, FirewallOutboundRuleArgs
     from pulumi_digitalocean.droplet import Droplet
     from pulumi_digitalocean.firewall import Firewall
+    from pulumi_digitalocean.get_region import get_region
     from pulumi_digitalocean.ssh_key import SshKey
     from pulumi_digitalocean.tag import Tag
 
@@ -73,6 +74,7 @@ __all__ = [
     "get_dns_records",
     "get_ip_ranges",
     "get_parameter",
+    "get_region",
     "get_subnet",
     "get_subnets",
     "get_vpc",

@@ -56,9 +56,9 @@ def _command() -> _Kinds:
 
 
 def _digitalocean() -> _Kinds:
-    from rehearsal.providers.digitalocean import droplet, firewall, keys, tags
+    from rehearsal.providers.digitalocean import droplet, firewall, keys, region, tags
 
-    return [keys.SshKey, tags.Tag, firewall.Firewall, droplet.Droplet], []
+    return [keys.SshKey, tags.Tag, firewall.Firewall, droplet.Droplet], [region.GetRegion]
 
 
 def _random() -> _Kinds:

@@ -37,6 +37,7 @@ _CALLS: dict[str, dict[str, Any]] = {
     "cloudflare:index/getIpRanges:getIpRanges": RANGES,
     "cloudflare:index/getZone:getZone": {"zoneId": "zone-1", "id": "zone-1"},
     "cloudflare:index/getDnsRecords:getDnsRecords": {"results": []},
+    "digitalocean:index/getRegion:getRegion": {"sizes": ["s-1vcpu-1gb"]},
     "aws:ec2/getVpc:getVpc": {"id": "vpc-0a1b2c3d"},
     "aws:ec2/getSubnets:getSubnets": {"ids": ["subnet-0b", "subnet-0a"]},
     "aws:ec2/getSubnet:getSubnet": {"vpcId": "vpc-0a1b2c3d", "ipv6CidrBlock": "2001:db8:a0:1::/64"},

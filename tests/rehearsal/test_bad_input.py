@@ -172,13 +172,25 @@ def test_missing_credentials(
     nothing_made(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("credential", "based_on", "words"),
+    [
+        ("CLOUDFLARE_API_TOKEN", "dev", ("site.zone", "Authentication error")),
+        ("DIGITALOCEAN_TOKEN", "dev", ("host.region", "Unable to authenticate you", "DIGITALOCEAN_TOKEN")),
+        ("AWS_ACCESS_KEY_ID", "aws", ("host.region", "AuthFailure", "AWS credentials")),
+    ],
+)
 def test_credentials_that_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    credential: str,
+    based_on: str,
+    words: tuple[str, ...],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wrong = {**rehearsal.CREDENTIALS, "CLOUDFLARE_API_TOKEN": "canary-7d1f"}
-    monkeypatch.setattr(rehearsal, "CREDENTIALS", wrong)
-    seen = rehearse(capsys, "preview", write(tmp_path, {}))
-    refused(seen, "site.zone", "Authentication error", "CLOUDFLARE_API_TOKEN", "do:")
+    monkeypatch.setattr(rehearsal, "CREDENTIALS", {**rehearsal.CREDENTIALS, credential: "canary-7d1f"})
+    seen = rehearse(capsys, "preview", write(tmp_path, {}, based_on=based_on))
+    refused(seen, *words, "do:")
     assert "canary-7d1f" not in seen.out + seen.err
     nothing_made(tmp_path)
 
