@@ -131,7 +131,8 @@ def test_another_text_has_no_hash() -> None:
 def test_the_tools_are_packed_with_their_modes() -> None:
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(tools.archive())), mode="r:gz") as tar:
         found = {entry.name: (entry.mode, entry.uid, entry.mtime) for entry in tar.getmembers()}
-    assert found == {path: (mode, 0, 0) for path, mode in tools.TOOLS.items()}
+    expected = tools.TOOLS | {tools.INSPECTION: 0o644}
+    assert found == {path: (mode, 0, 0) for path, mode in expected.items()}
 
 
 @pytest.mark.parametrize(
