@@ -200,7 +200,7 @@ SshPublicKey = Annotated[
 
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
 _ENTRYPOINT = re.compile(rf"{_IDENTIFIER}(\.{_IDENTIFIER})*:{_IDENTIFIER}(\.{_IDENTIFIER})*(\(.*\))?")
-_FILE = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*\.py")
+_FILE = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*\.py")
 
 
 def entrypoint(value: object) -> str:
@@ -253,7 +253,7 @@ Entrypoint = Annotated[
         {
             "type": "string",
             "title": "module:callable",
-            "pattern": rf"^({_ENTRYPOINT.pattern}|[A-Za-z0-9_-][A-Za-z0-9_./-]*\.py)$",
+            "pattern": rf"^({_ENTRYPOINT.pattern}|{_FILE.pattern})$",
         }
     ),
 ]
