@@ -176,6 +176,9 @@ def _body(stream: _Stream, fields: dict[bytes, list[bytes]], remarks: list[str],
     numbers = {value.strip(b" ") for value in values}
     if len(lengths) > 1 or b"," in lengths[0]:
         remarks.append("more than one Content-Length")
+    if numbers == {b""}:
+        remarks.append("an empty Content-Length, which Go takes for none")
+        return b""
     if len(numbers) > 1 or not re.fullmatch(rb"[0-9]+", number := numbers.pop()):
         raise _Refused("Content-Length that is not one number")
     return stream.take(int(number))
