@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import cells
 from bench.plain import GRACE, Plain
-from bench.standing import Standing, standing
+from bench.standing import PROBLEMS, Standing, standing
 from rehearsal.checks.site import HELLO
 from rehearsal.checks.trial import edited, loaded
 from rehearsal.engine import Event
@@ -44,7 +44,10 @@ Release = Callable[[], tuple[str, float]]
 
 
 def measure(rounds: int, releases: int) -> list[dict[str, Any]]:
-    """A row for each proxy and way. `releases` of ours for each proxy, in `rounds` windows, in turn with the rest."""
+    """A row for each proxy and way; of a proxy that could not be measured, why.
+
+    `releases` of ours for each proxy, in `rounds` windows, in turn with the rest, which make a fifth as many.
+    """
     rows = []
     for proxy in cells.PROXIES:
         began: list[float] = []
@@ -54,8 +57,11 @@ def measure(rounds: int, releases: int) -> list[dict[str, Any]]:
             if event.step and event.kind == "begin" and event.step.name.startswith("site-release-"):
                 began.append(time.monotonic())
 
-        with standing(proxy, listener) as stood:
-            rows += _ways(stood, began, rounds, releases)
+        try:
+            with standing(proxy, listener) as stood:
+                rows += _ways(stood, began, rounds, releases)
+        except PROBLEMS as error:
+            rows.append({"proxy": proxy, "problem": str(error)})
     return rows
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import cells
 from bench.measure import in_turn
-from bench.standing import APP, Carried, Standing, standing
+from bench.standing import APP, PROBLEMS, Carried, Standing, standing
 from rehearsal.checks.site import HELLO
 
 PAGES = {"empty": "/empty", "page": "/page"}
@@ -28,7 +28,7 @@ def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
                 print(f"  {proxy}, {name}", file=sys.stderr, flush=True)
                 try:
                     rows.append({"proxy": proxy, "server": name, **_cell(stood, server, rounds, seconds)})
-                except RuntimeError as error:
+                except PROBLEMS as error:
                     rows.append({"proxy": proxy, "server": name, "problem": str(error)})
     return rows
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bench.load import Load, Target
 from bench.measure import PROJECT
 from provisioning.proxies import PROGRAMS, Kind
 from rehearsal import stackfile
+from rehearsal.checks.line import Failed
 from rehearsal.checks.site import HELLO, Site
 from rehearsal.cloud import authorities, daemon, machine
 from rehearsal.rehearsal import Rehearsal
@@ -23,6 +25,9 @@ LOADER, MACHINE = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
 """The processor of what asks, and that of the whole machine, which is the one that the default droplet has."""
 
 APP = {"source": str(PROJECT / "bench/app"), "entrypoint": "app:app", "health": {"path": "/health"}}
+
+PROBLEMS = (RuntimeError, Failed, subprocess.SubprocessError)
+"""What keeps one row of a table from being measured, and should not cost the others."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ def serving(part: Part) -> str:
 
 def serving_chart(part: Part) -> str:
     groups: dict[str, list[Bar]] = {}
-    for cell in _measured(part):
+    for cell in _measured(part["cells"]):
         page, empty = _ratio(cell["page"]), _ratio(cell["empty"])
         group = groups.setdefault(cell["proxy"], [])
         label = f"{cell['proxy']}, {cell['server']}"
@@ -112,6 +112,9 @@ def releases(part: Part) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in part["rows"]:
+        if "problem" in row:
+            lines.append(f"| {row['proxy']} | {_problem(row)} | | | | | |")
+            continue
         during, quiet = (1000 * statistics.median(pair[side] for pair in row["p99"]) for side in (0, 1))
         live = f"{statistics.median(row['live']):.1f}, {_p95(row['live']):.1f}" if row["live"] else ""
         if unseen := row["releases"] - len(row["live"]):
@@ -126,7 +129,7 @@ def releases(part: Part) -> str:
 
 def releases_chart(part: Part) -> str:
     groups: dict[str, list[Bar]] = {}
-    for row in part["rows"]:
+    for row in _measured(part["rows"]):
         lost = row["lost"] / row["releases"]
         bar = Bar(
             label=f"{row['proxy']}, {row['way']}", value=lost, note=f"{lost:.1f}", ours=row["way"] == "flask-origin"
@@ -137,7 +140,7 @@ def releases_chart(part: Part) -> str:
 
 def overview(results: Mapping[str, Any]) -> Iterator[str]:
     """Lines of the page's first table: what, figure, lowest to highest, aim."""
-    if "serving" in results and (cells := _measured(results["serving"])):
+    if "serving" in results and (cells := _measured(results["serving"]["cells"])):
         for title, figure, aim in (
             (
                 "Answers a second of a page, whole chain by bare server",
@@ -149,13 +152,13 @@ def overview(results: Mapping[str, Any]) -> Iterator[str]:
             found = [figure(cell) for cell in cells]
             spread = f"{min(found):.2f} to {max(found):.2f}, n = {len(found)} pairs"
             yield f"| {title} | **{statistics.median(found):.2f}** | {spread} | {aim} |"
-    if "tuning" in results and (rows := [row for row in results["tuning"]["rows"] if "problem" not in row]):
+    if "tuning" in results and (rows := _measured(results["tuning"]["rows"])):
         for other, title, aim in (("swept", "the best of a sweep", "0.95 or more"), ("stock", "stock", "1.5 or more")):
             found = [_ratio(row[other]) for row in rows if other in row]
             spread = f"{min(found):.2f} to {max(found):.2f}, n = {len(found)}"
             yield f"| Shipped defaults by {title} | **{statistics.median(found):.2f}** | {spread} | {aim} |"
-    if "releases" in results:
-        ours = [row for row in results["releases"]["rows"] if row["way"] == "flask-origin"]
+    of_releases = _measured(results["releases"]["rows"]) if "releases" in results else []
+    if ours := [row for row in of_releases if row["way"] == "flask-origin"]:
         made, lost = (sum(row[what] for row in ours) for what in ("releases", "lost"))
         ratios = [pair[0] / pair[1] for row in ours for pair in row["p99"]]
         yield f"| Requests lost in {made} releases under load | **{lost}** | | 0 |"
@@ -163,12 +166,12 @@ def overview(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| p99 with releases by p99 without | **{statistics.median(ratios):.2f}** | {spread} | 2 or less |"
 
 
-def _measured(part: Part) -> list[Mapping[str, Any]]:
-    return [cell for cell in part["cells"] if "problem" not in cell]
+def _measured(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if "problem" not in row]
 
 
 def _verdict(aim: str, part: Part, met: Callable[[Mapping[str, Any]], bool]) -> str:
-    cells = _measured(part)
+    cells = _measured(part["cells"])
     missed = [f"{cell['proxy']} with {cell['server']}" for cell in cells if not met(cell)]
     if not missed:
         return f"- {aim}: met by all {len(cells)} pairs."

@@ -17,8 +17,7 @@ from typing import Any
 
 from bench import cells
 from bench.measure import in_turn
-from bench.standing import APP, Standing, standing
-from rehearsal.checks.line import Failed
+from bench.standing import APP, PROBLEMS, Standing, standing
 
 PAGES = {"page": "/page", "waiting": "/waiting-page"}
 SWEPT = {
@@ -45,7 +44,7 @@ def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
                 print(f"  {name}", file=sys.stderr, flush=True)
                 try:
                     rows += [{"server": name, **row} for row in _rows(stood, server, swept, rounds, seconds)]
-                except (RuntimeError, Failed) as error:
+                except PROBLEMS as error:
                     rows.append({"server": name, "problem": str(error)})
     return rows
 

@@ -58,6 +58,13 @@ def test_releases_have_their_losses_and_percentiles() -> None:
     assert "| nginx | systemctl restart | 20 | 5000 | 30 | 25, 65, 2.5 |  (20 never seen) |" in text
 
 
+def test_a_proxy_whose_releases_could_not_be_measured_is_told_and_counts_for_nothing() -> None:
+    rows = {"rows": [ROW, {"proxy": "apache", "problem": "the load generator failed"}]}
+    assert "| apache | not measured: the load generator failed |" in tables.releases(rows)
+    assert "apache" not in tables.releases_chart(rows)
+    assert "**0**" in next(tables.overview({"releases": rows}))
+
+
 def test_the_overview_counts_our_releases_only() -> None:
     rows = [ROW, {**ROW, "proxy": "caddy", "lost": 2}, {**ROW, "way": "Gunicorn, HUP", "lost": 99}]
     (lost, _) = tables.overview({"releases": {"rows": rows}})
