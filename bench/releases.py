@@ -104,7 +104,7 @@ def _serving(stood: Standing, plain: Plain, way: str) -> Iterator[None]:
 
 
 def _window(stood: Standing, row: dict[str, Any], release: Release, count: int) -> None:
-    with loaded(stood.site, STREAMS, limit=QUIET) as quiet:
+    with loaded(stood.site, STREAMS, limit=60 + QUIET) as quiet:
         time.sleep(QUIET)
     made = []
     with loaded(stood.site, STREAMS, limit=60 + 60 * count) as during:
