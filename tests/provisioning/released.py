@@ -132,9 +132,11 @@ def caddy(host: ReleasedHost) -> Iterator[None]:
     """The real proxy with the real way to the app, without TLS, on 127.0.0.1:8080."""
     proxy = origin.ProxyOptions()
     text = origin.configuration(hostname="example.com", redirects=(), ranges=FALLBACK, proxy=proxy)["Caddyfile"]
-    to_app = re.search(r"^(\t+)request_header -\*_\*$.*?^\1reverse_proxy unix.*?^\1}$", text, re.MULTILINE | re.DOTALL)
+    to_app = re.search(r"^(\t+)reverse_proxy unix.*?^\1}$", text, re.MULTILINE | re.DOTALL)
     assert to_app
-    caddyfile = "{\n\tadmin off\n\tauto_https off\n}\nhttp://:8080 {\n\tbind 127.0.0.1\n" + to_app[0] + "\n}\n"
+    dropped = re.findall(rf"^{to_app[1]}request_header -\S+$", text, re.MULTILINE)
+    site = "\n".join(["\tbind 127.0.0.1", *dropped, to_app[0]])
+    caddyfile = "{\n\tadmin off\n\tauto_https off\n}\nhttp://:8080 {\n" + site + "\n}\n"
     (host.root / "etc/caddy/Caddyfile.load").write_text(caddyfile)
     unit = ("systemd-run", "--quiet", "--unit=caddy-load", "--property=User=caddy", "--property=Group=caddy")
     run = ("caddy", "run", "--config", "/etc/caddy/Caddyfile.load", "--adapter", "caddyfile")
