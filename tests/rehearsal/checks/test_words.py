@@ -24,7 +24,7 @@ def seen(*headers: tuple[str, str], **changes: str) -> dict[str, Any]:
 
 
 def test_the_truth_passes() -> None:
-    visitor._truth(seen(("Accept", "*/*")), "198.18.64.10", SITE, "")
+    visitor._truth(seen(("Accept", "*/*")), "198.18.64.10", "example.com", "")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_truth_passes() -> None:
 )
 def test_a_lie_does_not(lie: dict[str, Any]) -> None:
     with pytest.raises(Failed):
-        visitor._truth(lie, "198.18.64.10", SITE, "")
+        visitor._truth(lie, "198.18.64.10", "example.com", "")
 
 
 @pytest.mark.parametrize("offset", range(6))
