@@ -7,4 +7,4 @@ project = str(Path(__file__).parent / "mysite")
 if project not in sys.path:
     sys.path.insert(0, project)
 
-from flask_app import app as application  # noqa: E402, F401
+from flask_app import app as application  # noqa: E402, F401 # pyright: ignore[reportUnusedImport]

@@ -91,7 +91,7 @@ def changed(section: str, key: str, value: object) -> dict[str, Any]:
 def test_a_setting_that_is_refused_is_named_as_the_caller_wrote_it() -> None:
     with pytest.raises(InputPropertiesError) as refused:
         constructed(changed("host", "onBootstrapChange", "never"))
-    (problem,) = refused.value.errors or ()
+    (problem,) = refused.value.errors or []
     assert problem["property_path"] == "host.onBootstrapChange"
     assert '"never"' in problem["reason"]
 
