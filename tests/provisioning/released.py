@@ -109,7 +109,10 @@ class ReleasedHost:
         packed = app.archive(folder, self.out / "archives")
         written = {"source": str(folder), "entrypoint": "app:app", "health": {"path": "/health", "timeout": 10}}
         asked = App.model_validate({**written, **(settings or {})})
-        made = {**app.manifest(packed, asked, "app:app", "example.com"), "environment": dict(environment or {})}
+        made = {
+            **app.manifest(packed, asked, asked.entrypoint or "", "example.com"),
+            "environment": dict(environment or {}),
+        }
         (self.root / made["archive"].lstrip("/")).write_bytes(packed.path.read_bytes())
         return json.dumps(made | changes)
 
@@ -138,7 +141,8 @@ def caddy(host: ReleasedHost) -> Iterator[None]:
     site = "\n".join(["\tbind 127.0.0.1", *dropped, to_app[0]])
     caddyfile = "{\n\tadmin off\n\tauto_https off\n}\nhttp://:8080 {\n" + site + "\n}\n"
     (host.root / "etc/caddy/Caddyfile.load").write_text(caddyfile)
-    unit = ("systemd-run", "--quiet", "--unit=caddy-load", "--property=User=caddy", "--property=Group=caddy")
+    as_the_proxy = (f"--property={line}" for line in ("User=caddy", "Group=caddy", "SupplementaryGroups=upstream"))
+    unit = ("systemd-run", "--quiet", "--unit=caddy-load", *as_the_proxy)
     run = ("caddy", "run", "--config", "/etc/caddy/Caddyfile.load", "--adapter", "caddyfile")
     host.run(*unit, "--setenv=HOME=/var/lib/caddy", *run, check=True)
     try:

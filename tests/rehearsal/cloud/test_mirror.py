@@ -18,6 +18,7 @@ import pytest
 
 from rehearsal.cloud import mirror
 from rehearsal.cloud.mirror import PythonIndex, Upstream
+from tests.rehearsal.cloud.standing import until
 
 pytestmark = pytest.mark.machines
 PACKAGE = b"a package" * 1000
@@ -118,10 +119,11 @@ def mirrors(tmp_path: Path, outside: Outside) -> Iterator[list[Mirror]]:
 def test_a_package_is_fetched_once_for_all_worlds(outside: Outside, mirrors: list[Mirror]) -> None:
     path = "/debian/pool/main/c/caddy/caddy_2.11.2-1~bpo13+1_amd64.deb"
     outside.pages[path] = ("application/octet-stream", PACKAGE)
+    assert mirrors[0].get(path) == (200, PACKAGE)
+    until(lambda: mirrors[0].kept() == {path[1:]}, seconds=10)  # put there once the answer is out
     for each in (*mirrors, *mirrors):
         assert each.get(path) == (200, PACKAGE)
     assert outside.asked == [path]
-    assert mirrors[0].kept() == {path[1:]}
 
 
 def test_half_a_package_is_never_kept(outside: Outside, mirrors: list[Mirror]) -> None:
@@ -174,8 +176,9 @@ def test_html_and_json_are_kept_apart(outside: Outside, mirrors: list[Mirror]) -
 @pytest.mark.parametrize("path", ["/python-site/root/+f/flask.tar.gz", "/python/simple/flask/../../+f/flask.tar.gz"])
 def test_files_of_the_index_are_kept(outside: Outside, mirrors: list[Mirror], path: str) -> None:
     outside.pages["/root/+f/flask.tar.gz"] = ("application/octet-stream", PACKAGE)
-    for each in mirrors:
-        assert each.get(path) == (200, PACKAGE)
+    assert mirrors[0].get(path) == (200, PACKAGE)
+    until(mirrors[0].kept, seconds=10)  # put there once the answer is out
+    assert mirrors[1].get(path) == (200, PACKAGE)
     assert outside.asked == ["/root/+f/flask.tar.gz"]
 
 

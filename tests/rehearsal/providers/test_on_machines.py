@@ -41,7 +41,11 @@ class Origin:
 
 @pytest.fixture(scope="module")
 def resources(world: World) -> dict[str, Resource]:
-    return {token.rpartition(":")[2]: handler for token, handler in providers.resources(world).items()}
+    return {
+        token.rpartition(":")[2]: handler
+        for token, handler in providers.resources(world).items()
+        if token != "command:local:Command"
+    }
 
 
 @pytest.fixture(scope="module")
