@@ -73,6 +73,29 @@ def test_actions_are_pinned_by_commit(path: Path) -> None:
     assert [line for line in uses if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+.*", line)] == []
 
 
+def test_nothing_that_is_downloaded_runs_unchecked(tmp_path: Path) -> None:
+    for path in (*WORKFLOWS, GITLAB):
+        assert not re.search(r"(curl|wget)[^\n]*\|", path.read_text()), path.name
+    steps = yaml.safe_load(GITLAB.read_text())[".pulumi"]["before_script"]
+    (check,) = [index for index, step in enumerate(steps) if "sha256sum" in step]
+    assert all("curl" in step for step in steps[:check])
+    assert not any("curl" in step for step in steps[check:])
+    # The very line, on an archive that is what its list says, on another one, and without any.
+    archive, sums = tmp_path / "pulumi-v1-linux-x64.tar.gz", tmp_path / "pulumi-1-checksums.txt"
+
+    def passes() -> bool:
+        return subprocess.run(["sh", "-c", f"PULUMI_CLI=1; {steps[check]}"], cwd=tmp_path).returncode == 0
+
+    archive.write_bytes(b"the release")
+    listed = subprocess.run(["sha256sum", archive.name], cwd=tmp_path, capture_output=True, text=True).stdout
+    sums.write_text(listed + "0" * 64 + "  pulumi-v1-windows-x64.zip\n")
+    assert passes()
+    archive.write_bytes(b"another")
+    assert not passes()
+    archive.unlink()
+    assert not passes()
+
+
 def test_each_job_may_do_the_least() -> None:
     for path in WORKFLOWS:
         assert yaml.safe_load(path.read_text())["permissions"] == {"contents": "read"}, path.name
@@ -97,7 +120,9 @@ def test_the_page_names_all_that_is_to_be_set_up() -> None:
     page = (ROOT / "docs/continuous-integration.md").read_text()
     used = set(re.findall(r"(?:vars|secrets)\.([A-Z_]+)", "".join(path.read_text() for path in WORKFLOWS)))
     used |= {
-        name for name in re.findall(r"\$([A-Z_]+)", GITLAB.read_text()) if not name.startswith(("CI_", "HOME", "PATH"))
+        name
+        for name in re.findall(r"\$([A-Z_]+)", GITLAB.read_text())
+        if not name.startswith(("CI_", "PATH", "PULUMI_CLI"))
     }
     named = set(re.findall(r"^\|[^|]*`([A-Z_]+)`[^|]*\|", page, re.MULTILINE)) | set(
         re.findall(r"`([A-Z]+_[A-Z_]+)`", page)
@@ -126,7 +151,7 @@ def test_the_engine_is_the_one_that_the_project_pins() -> None:
         if line.startswith("pulumi==")
     ]
     written = [*WORKFLOWS, GITLAB]
-    found = [version for path in written for version in re.findall(r"version:? (3\.[0-9.]+)", path.read_text())]
+    found = [v for path in written for v in re.findall(r"(?:version|PULUMI_CLI): (3\.[0-9.]+)", path.read_text())]
     assert len(found) == 4
     assert set(found) == {pinned}
 
