@@ -13,13 +13,14 @@ from rehearsal.cloud.edge import WORKER_SEEN_AS
 from rehearsal.cloud.network import PLACES
 
 _LIE, _LYING_HOST, _LYING_PATH = "6.6.6.6", "evil.example", "/evil"
-# Headers that a proxy, a server or a framework somewhere believes: none may carry what a visitor wrote.
-_LIES = {
+LIES = {
     **dict.fromkeys(("CF-Connecting-IP", "True-Client-IP", "X-Real-IP", "X-Client-IP", "X-Cluster-Client-IP"), _LIE),
     **dict.fromkeys(("X-Forwarded-For", "X-Original-Forwarded-For", "Client-IP"), _LIE),
     **dict.fromkeys(("X-Forwarded-Host", "X-Forwarded-Server", "X-Host", "X-Original-Host"), _LYING_HOST),
     **dict.fromkeys(("X-Forwarded-Prefix", "X-Original-URL", "X-Rewrite-URL"), _LYING_PATH),
+    **dict.fromkeys(("X-Forwarded-By", "X-Forwarded-User"), _LIE),
     "X-Forwarded-Proto": "http",
+    "X-Forwarded-Protocol": "http",
     "X-Forwarded-Scheme": "http",
     "X-Forwarded-Ssl": "off",
     "X-Forwarded-Port": "8080",
@@ -28,25 +29,24 @@ _LIES = {
     "Front-End-Https": "off",
     "Forwarded": f"for={_LIE};host={_LYING_HOST};proto=http",
 }
+"""Headers that a proxy, a server or a framework somewhere believes: none may carry what a visitor wrote."""
 # What the proxy itself tells the app, one value each.
 _TOLD = {"cf-connecting-ip", "x-real-ip", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"}
 
 
 def _forgeries() -> dict[str, list[str]]:
     """Header lines that lie, in sets that are sent together."""
-    plain = [f"{name}: {value}" for name, value in _LIES.items()]
-    twins = [f"{name.replace('-', '_')}: {value}" for name, value in _LIES.items() if "-" in name]
+    plain = [f"{name}: {value}" for name, value in LIES.items()]
+    twins = [f"{name.replace('-', '_')}: {value}" for name, value in LIES.items() if "-" in name]
     return {
         "as they are": plain,
         "with underscores": twins,
-        "with one underscore": [
-            f"{name.replace('-', '_', 1)}: {value}" for name, value in _LIES.items() if "-" in name
-        ],
+        "with one underscore": [f"{name.replace('-', '_', 1)}: {value}" for name, value in LIES.items() if "-" in name],
         "both ways": [*twins, *plain],
-        "in other letters": [f"{name.swapcase()}: {value}" for name, value in _LIES.items()],
+        "in other letters": [f"{name.swapcase()}: {value}" for name, value in LIES.items()],
         "twice": [*plain, *plain],
-        "as lists": [f"{name}: {value}, {value}" for name, value in _LIES.items()],
-        "empty": [f"{name};" for name in _LIES],
+        "as lists": [f"{name}: {value}, {value}" for name, value in LIES.items()],
+        "empty": [f"{name};" for name in LIES],
         "malformed": ["X-Forwarded-For: ,,unknown", "X-Forwarded-Proto: https,http", "Forwarded: for=_hidden"],
     }
 
@@ -136,7 +136,7 @@ def _truth(seen: Any, address: str, hostname: str, how: str) -> None:
     right = (address, "https", hostname, f"https://{hostname}/whoami")
     expect(found == right, f"{how}: the app sees {found}, not {right}")
     names = [name.lower().replace("_", "-") for name, _ in seen["headers"]]
-    lied = {name.lower() for name in _LIES} - _TOLD
+    lied = {name.lower() for name in LIES} - _TOLD
     for (name, value), normal in zip(seen["headers"], names, strict=True):
         expect(normal not in lied, f"{how}: the app sees {name}: {value}")
         if normal in _TOLD:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from rehearsal.cloud import daemon
@@ -76,9 +77,8 @@ def _no_overlay() -> str | None:
 
 def _no_cgroup() -> str | None:
     try:
-        probe = daemon.cgroup_root() / "flask-origin-probe"
-        probe.mkdir(exist_ok=True)
-        probe.rmdir()
+        # A name of its own: two rehearsals may begin at once.
+        Path(tempfile.mkdtemp(prefix="flask-origin-probe-", dir=daemon.cgroup_root())).rmdir()
     except OSError as error:
         return f"The unified cgroup hierarchy can't be used here ({error}): is this a privileged container?"
     return None

@@ -139,19 +139,21 @@ class Execution:
     def read(self, record: Record, id: str | Unknown, old: Record | None) -> Record:
         """Looks at what is none of ours, to refer to it."""
         with self.run.step("read", record):
-            outputs = {} if isinstance(id, Unknown) else self._existing(record, id, plain(record.inputs))
-            return self._take_in(replace(record, external=True), "" if isinstance(id, Unknown) else id, outputs, old)
+            record = replace(record, external=True)
+            if isinstance(id, Unknown):
+                return self._take_in(record, "", {}, old)
+            outputs = self._existing(record, id, plain(record.inputs))
+            return self._take_in(record, self.handler(record.type).identity(id), outputs, old)
 
     def take_over(self, record: Record, id: str, old: Record | None) -> Record:
-        """Makes ours what exists: its inputs as they are, of those that the program sets."""
+        """Makes ours what exists, as it is; what the program wants otherwise is for an update to change."""
         with self.run.step("import", record):
-            outputs = self._existing(record, id, {})
+            handler, outputs = self.handler(record.type), self._existing(record, id, {})
             inputs = {
-                name: Secret(outputs[name]) if has_secret(value) else outputs[name]
-                for name, value in record.inputs.items()
-                if name in outputs
+                name: Secret(value) if has_secret(record.inputs.get(name)) else value
+                for name, value in handler.found(outputs).items()
             }
-            return self._take_in(replace(record, inputs=inputs), id, outputs, old)
+            return self._take_in(replace(record, inputs=inputs), handler.identity(id), outputs, old)
 
     def refresh(self, record: Record) -> None:
         """Notes what was changed behind our back, and forgets what is gone. A component is as its parts are."""

@@ -113,6 +113,15 @@ def _leaves(path: str, old: Any, new: Any, *, top: bool = False) -> Iterator[tup
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
             yield from _leaves(f"{path}[{index}]", before, after)
+    elif isinstance(old, list) and isinstance(new, list):
+        # What is in one and not in the other, wherever it stands: one rule among many is not to be searched for.
+        added = list(enumerate(new))
+        for index, item in enumerate(old):
+            if kept := next((each for each in added if same(plain(item), plain(each[1]))), None):
+                added.remove(kept)
+            else:
+                yield f"{path}[{index}]", item, None
+        yield from ((f"{path}[{index}]", None, item) for index, item in added)
     elif top or not same(plain(old), plain(new)):
         # A property that the provider calls changed is shown even when its inputs are the same.
         yield path, old, new

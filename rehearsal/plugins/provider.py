@@ -105,8 +105,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if before:
             inputs |= {name: after[name] for name in differing(before, after) if name in inputs and name in after}
         else:
-            inputs = {name: after[name] for name in handler.inputs if name in after}
-        return provider_pb2.ReadResponse(id=request.id, properties=_marked(handler, after), inputs=encode(inputs))
+            inputs = handler.found(after)
+        id = request.id if before else handler.identity(request.id)
+        return provider_pb2.ReadResponse(id=id, properties=_marked(handler, after), inputs=encode(inputs))
 
     @_answering
     def Update(self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext) -> provider_pb2.UpdateResponse:

@@ -31,8 +31,6 @@ def _aws() -> _Kinds:
     return [
         keys.KeyPair,
         groups.SecurityGroup,
-        groups.SecurityGroupIngressRule,
-        groups.SecurityGroupEgressRule,
         instance.Instance,
     ], [images.GetParameter, network.GetVpc, network.GetSubnets, network.GetSubnet]
 

@@ -48,6 +48,7 @@ class Property:
     replace: bool = False  # a change of it replaces the resource
     secret: bool = False  # its output is secret whatever the input was
     default: Any = None
+    computed: bool = False  # what is left out the cloud decides: to stop giving it is no change
     choices: tuple[Any, ...] | None = None  # allowed values
 
 
@@ -106,9 +107,8 @@ class Resource(ABC):
 
     def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
         """By the table: what differs from the last inputs, and which of that replaces."""
-        changes = tuple(
-            name for name in dict.fromkeys((*old_inputs, *news)) if not same(old_inputs.get(name), news.get(name))
-        )
+        left = {name for name, row in self.inputs.items() if row.computed and news.get(name) is None}
+        changes = tuple(name for name in differing(old_inputs, news) if name not in left)
         replaces = tuple(name for name in changes if name in self.inputs and self.inputs[name].replace)
         return Diff(changes, replaces)
 
@@ -123,6 +123,14 @@ class Resource(ABC):
     @abstractmethod
     def read(self, id: str, outputs: Props) -> Props | None:
         """Its outputs as they are now, or None when it is gone; `outputs` is {} on import."""
+
+    def identity(self, import_id: str) -> str:
+        """The id that a thing has once it was imported, or looked up, by `import_id`."""
+        return import_id
+
+    def found(self, outputs: Props) -> Props:
+        """The inputs of a thing that was read and not made here: all that the cloud tells."""
+        return {name: outputs[name] for name in self.inputs if name in outputs}
 
     def update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
         """Changes it in place; its outputs afterwards. Not called when every change replaces."""

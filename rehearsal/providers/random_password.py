@@ -9,7 +9,7 @@ import secrets
 import string
 from typing import ClassVar
 
-from rehearsal.providers.base import Failure, Property, Props, Resource
+from rehearsal.providers.base import Diff, Failure, Property, Props, Resource
 from rehearsal.providers.shapes import known, not_rehearsed
 
 SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
@@ -27,7 +27,7 @@ class RandomPassword(Resource):
         "lower": Property(kind=bool, replace=True, default=True),
         "upper": Property(kind=bool, replace=True, default=True),
         "numeric": Property(kind=bool, replace=True, default=True),
-        "number": Property(kind=bool, replace=True),
+        "number": Property(kind=bool, replace=True, computed=True),
         "special": Property(kind=bool, replace=True, default=True),
         "overrideSpecial": Property(replace=True),
         "minLower": Property(kind=int, replace=True, default=0),
@@ -69,8 +69,22 @@ class RandomPassword(Resource):
         secrets.SystemRandom().shuffle(chosen)
         return "none", {**inputs, "result": "".join(chosen)}
 
+    def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
+        found = super().diff(id, old_inputs, old_outputs, news)
+        if old_inputs.get("overrideSpecial") == "" and news.get("overrideSpecial") is None:
+            return Diff(found.changes, tuple(name for name in found.replaces if name != "overrideSpecial"))
+        return found
+
     def read(self, id: str, outputs: Props) -> Props | None:
-        return outputs or {"length": len(id), "result": id}  # imported by its value
+        """Imported by its value, it is what the defaults could have made."""
+        defaults = {name: row.default for name, row in self.inputs.items() if row.default is not None}
+        return outputs or {**defaults, "length": len(id), "result": id}
+
+    def identity(self, import_id: str) -> str:
+        return "none"  # its value is no id to be shown
+
+    def update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
+        return {**inputs, "result": old_outputs["result"]}
 
     def delete(self, id: str, outputs: Props) -> None:
         pass

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from rehearsal.providers.base import UNKNOWN, Failure, Property, Props, has_unknown
+from rehearsal.providers.base import UNKNOWN, Failure, Property, Props, differing, has_unknown
 from rehearsal.providers.base import _refusal as refusal
 
 Table = Mapping[str, Property]
@@ -51,6 +51,15 @@ def with_defaults(value: Any, table: Table) -> Any:
     return {**filled, **{name: inner for name, inner in value.items() if inner is not None}}
 
 
+def nested_changes(old: Any, new: Any, table: Table) -> list[str]:
+    """Which parts of an object inside a property differ; of what is left out the cloud keeps its own idea."""
+    old, new = with_defaults(old or {}, table), dict(new or {})
+    for name, row in table.items():
+        if new.get(name) is None:
+            new[name] = old.get(name) if row.computed else row.default
+    return differing(old, new)
+
+
 def words(path: str, values: Any) -> Iterator[Failure]:
     """What is wrong with a list that must hold non-empty strings."""
     for index, value in enumerate(as_list(values)):
@@ -72,6 +81,11 @@ def canonical(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: canonical(inner) for name, inner in sorted(value.items())}
     return value
+
+
+def trimmed(props: Props, name: str) -> Props:
+    """The properties, one of them without white space around it."""
+    return {**props, name: props[name].strip()} if isinstance(props.get(name), str) else props
 
 
 def known(*values: Any) -> bool:

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from botocore.loaders import Loader
 
-from rehearsal.providers.base import ApiError, Failure, Props
+from rehearsal.providers.base import UNKNOWN, ApiError, Failure, Props
 
 ACCOUNT: Final = "123456789012"
+MOST_TAGS: Final = 50
 HOME_REGION: Final = "us-east-1"  # where nothing says otherwise
 ARCHITECTURES: Final = {"amd64": "x86_64", "arm64": "arm64"}  # Debian's names and EC2's
 _PARAMETER = re.compile(r"/aws/service/debian/release/13/latest/(amd64|arm64)")
@@ -42,6 +43,27 @@ def odd_region(props: Props) -> list[Failure]:
     if isinstance(name, str) and name not in regions():
         return [Failure("region", _no_region(name))]
     return []
+
+
+def odd_tags(props: Props, *names: str) -> list[Failure]:
+    """What is wrong with tags: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions"""
+    found: list[Failure] = []
+    for name in names:
+        tags = props.get(name)
+        if not isinstance(tags, dict):
+            continue
+        if len(tags) > MOST_TAGS:
+            found.append(Failure(name, f"TagLimitExceeded: a resource has at most {MOST_TAGS} tags, not {len(tags)}"))
+        for key, value in tags.items():
+            if not 0 < len(key) <= 128:
+                found.append(Failure(name, f"InvalidParameterValue: a tag's key is 1 to 128 characters: {key!r}"))
+            if key.lower().startswith("aws:"):
+                found.append(
+                    Failure(name, f"InvalidParameterValue: Tag keys starting with 'aws:' are reserved: {key!r}")
+                )
+            if value is not UNKNOWN and (not isinstance(value, str) or len(value) > 256):
+                found.append(Failure(name, f"InvalidParameterValue: a tag's value is at most 256 characters: {key!r}"))
+    return found
 
 
 def architecture(instance_type: str) -> str:

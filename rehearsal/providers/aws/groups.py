@@ -1,4 +1,4 @@
-"""aws:ec2:SecurityGroup and the rules of aws:vpc that are resources of their own."""
+"""aws:ec2:SecurityGroup, which holds its rules itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PROTOCOLS: Final = {"tcp": "tcp", "6": "tcp", "udp": "udp", "17": "udp", "icmp"
     "-1": "any",
     "all": "any",
 }
-INLINE: Final = {
+RULE: Final = {
     "protocol": Property(required=True),
     "fromPort": Property(kind=int, required=True),
     "toPort": Property(kind=int, required=True),
@@ -51,10 +51,10 @@ class SecurityGroup(Stored):
         "name": Property(replace=True),
         "namePrefix": Property(replace=True),
         "description": Property(replace=True, default="Managed by Pulumi"),
-        "vpcId": Property(replace=True),
-        "ingress": Property(kind=list),
-        "egress": Property(kind=list),
-        "region": Property(replace=True),
+        "vpcId": Property(replace=True, computed=True),
+        "ingress": Property(kind=list, computed=True),
+        "egress": Property(kind=list, computed=True),
+        "region": Property(replace=True, computed=True),
         "revokeRulesOnDelete": Property(kind=bool, default=False),
         "tags": Property(kind=dict),
     }
@@ -62,16 +62,17 @@ class SecurityGroup(Stored):
 
     def _odd(self, news: Props) -> Iterator[Failure]:
         yield from catalog.odd_region(news)
+        yield from catalog.odd_tags(news, "tags")
         for name in ("name", "description"):
             if known(news.get(name)) and (not news[name] or not _TEXT.fullmatch(news[name])):
                 yield Failure(name, "must be 1 to 255 of a-z, A-Z, 0-9, space and ._-:/()#,@[]+=&;{}!$*")
         if known(news.get("name")) and news["name"].startswith("sg-"):
             yield Failure("name", "invalid group name: it can't begin with 'sg-'")
         for name in ("ingress", "egress"):
-            wrong = [*each(name, news.get(name), INLINE)]
+            wrong = [*each(name, news.get(name), RULE)]
             yield from wrong
             for index, rule in enumerate(() if wrong else as_list(news.get(name))):
-                yield from _odd_inline(f"{name}[{index}]", rule)
+                yield from _odd_rule(f"{name}[{index}]", rule)
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         region = catalog.region(inputs)
@@ -102,15 +103,20 @@ class SecurityGroup(Stored):
         return id, self._put(id, outputs, (name, inputs), vpc_id=vpc_id, name=group, region=region)
 
     def _update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
-        return self._put(id, {**old_outputs, "ingress": [], "egress": [], "tags": {}, **inputs})
+        return self._put(id, {**old_outputs, "tags": {}, **inputs})
 
     def _put(self, id: str, outputs: Props, made_from: tuple[str, Props] | None = None, **facts: Any) -> Props:
-        inline = [
-            *(fact for rule in outputs["ingress"] for fact in _inline(rule, "inbound", id)),
-            *(fact for rule in outputs["egress"] for fact in _inline(rule, "outbound", id)),
+        rules = [
+            *(fact for rule in outputs["ingress"] for fact in _facts(rule, "inbound", id)),
+            *(fact for rule in outputs["egress"] for fact in _facts(rule, "outbound", id)),
         ]
-        _refuse_too_many(inline)
-        done = self._keep(id, {**outputs, "tagsAll": outputs.get("tags") or {}}, made_from, **facts, inline=inline)
+        for fact in rules:
+            if fact["group"] and self.world.store.get(self.collection, fact["group"]) is None and fact["group"] != id:
+                raise ApiError(f"InvalidGroup.NotFound: The security group '{fact['group']}' does not exist")
+        if any(fact in rules[:index] for index, fact in enumerate(rules)):
+            raise ApiError("InvalidParameterValue: The same permission must not appear multiple times")
+        _refuse_too_many(rules)
+        done = self._keep(id, {**outputs, "tagsAll": outputs.get("tags") or {}}, made_from, **facts, rules=rules)
         protection.apply(self.world)
         return done
 
@@ -119,108 +125,19 @@ class SecurityGroup(Stored):
             machine for machine, kept in self.world.store.items(protection.INSTANCES).items() if id in kept["groups"]
         ]
         named = [
-            rule
-            for rule, kept in self.world.store.items(protection.RULES).items()
-            if kept["fact"].get("group") == id and kept["group_id"] != id
+            other
+            for other, kept in self.world.store.items(self.collection).items()
+            if other != id and any(fact.get("group") == id for fact in kept["rules"])
         ]
         if users or named:
             raise ApiError(
                 f"deleting Security Group ({id}): DependencyViolation: resource {id} has a dependent object: "
                 f"{', '.join(users + named)}"
             )
-        for rule, kept in self.world.store.items(protection.RULES).items():
-            if kept["group_id"] == id:
-                self.world.store.delete(protection.RULES, rule)
         super()._delete(id)
-        protection.apply(self.world)
 
 
-class _Rule(Stored):
-    """One rule: one protocol, one range of ports, one peer.
-
-    Source: terraform-provider-aws v6, internal/service/ec2/vpc_security_group_ingress_rule.go.
-    """
-
-    cloud = "aws"
-    collection = protection.RULES
-    direction: ClassVar[str]
-    refused = ("prefixListId",)
-    inputs: ClassVar = {
-        "securityGroupId": Property(required=True, replace=True),
-        "ipProtocol": Property(required=True),
-        "fromPort": Property(kind=int),
-        "toPort": Property(kind=int),
-        "cidrIpv4": Property(),
-        "cidrIpv6": Property(),
-        "referencedSecurityGroupId": Property(),
-        "prefixListId": Property(),
-        "description": Property(),
-        "region": Property(replace=True),
-        "tags": Property(kind=dict),
-    }
-    outputs: ClassVar = {"arn": Property(), "securityGroupRuleId": Property(), "tagsAll": Property(kind=dict)}
-
-    def _odd(self, news: Props) -> Iterator[Failure]:
-        yield from catalog.odd_region(news)
-        yield from _odd_rule(news)
-
-    def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
-        id, region = f"sgr-{secrets.token_hex(9)[:17]}", catalog.region(inputs)
-        outputs = {
-            **inputs,
-            "region": region,
-            "arn": catalog.arn("ec2", region, f"security-group-rule/{id}"),
-            "securityGroupRuleId": id,
-        }
-        return id, self._put(id, outputs, (name, inputs))
-
-    def _update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
-        kept = {name: old_outputs[name] for name in ("region", "arn", "securityGroupRuleId")}
-        return self._put(id, {**kept, **inputs})
-
-    def _put(self, id: str, outputs: Props, made_from: tuple[str, Props] | None = None) -> Props:
-        group_id = outputs["securityGroupId"]
-        for group in filter(None, (group_id, outputs.get("referencedSecurityGroupId"))):
-            if self.world.store.get(network.GROUPS, group) is None:
-                raise ApiError(f"InvalidGroup.NotFound: The security group '{group}' does not exist")
-        fact = {
-            "direction": self.direction,
-            "protocol": _PROTOCOLS[outputs["ipProtocol"].lower()],
-            "ports": protection.ports(outputs["ipProtocol"], outputs.get("fromPort"), outputs.get("toPort")),
-            "network": outputs.get("cidrIpv4") or outputs.get("cidrIpv6"),
-            "group": outputs.get("referencedSecurityGroupId"),
-        }
-        with self.world.lock("aws-groups"):
-            others = [
-                kept["fact"]
-                for other, kept in self.world.store.items(self.collection).items()
-                if kept["group_id"] == group_id and other != id
-            ]
-            if fact in others:
-                raise ApiError(f'InvalidPermission.Duplicate: the specified rule "{_words(fact)}" already exists')
-            group = self.world.store.get(network.GROUPS, group_id) or {}
-            _refuse_too_many([fact, *others, *group.get("inline", ())])
-            tags = outputs.get("tags") or {}
-            done = self._keep(id, {**outputs, "tagsAll": tags}, made_from, group_id=group_id, fact=fact)
-        protection.apply(self.world)
-        return done
-
-    def _delete(self, id: str) -> None:
-        super()._delete(id)
-        protection.apply(self.world)
-
-
-class SecurityGroupIngressRule(_Rule):
-    token = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
-    direction = "inbound"
-
-
-class SecurityGroupEgressRule(_Rule):
-    token = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
-    direction = "outbound"
-
-
-def _inline(rule: Props, direction: str, group: str) -> Iterator[Props]:
+def _facts(rule: Props, direction: str, group: str) -> Iterator[Props]:
     common = {
         "direction": direction,
         "protocol": _PROTOCOLS[rule["protocol"].lower()],
@@ -248,28 +165,14 @@ def _refuse_too_many(facts: list[Props]) -> None:
                 )
 
 
-def _words(fact: Props) -> str:
-    ports = fact["ports"] or ("ALL", "ALL")
-    peer = fact.get("network") or fact.get("group")
-    return f"peer: {peer}, {fact['protocol'].upper()}, from port: {ports[0]}, to port: {ports[1]}, ALLOW"
-
-
-def _odd_rule(news: Props) -> Iterator[Failure]:
-    peers = [name for name in ("cidrIpv4", "cidrIpv6", "referencedSecurityGroupId") if news.get(name) is not None]
-    if len(peers) != 1:
-        wanted = "[cidr_ipv4,cidr_ipv6,prefix_list_id,referenced_security_group_id]"
-        yield Failure("cidrIpv4", f"Exactly one of these attributes must be configured: {wanted}, not {len(peers)}")
-    for name, family in (("cidrIpv4", ipaddress.IPv4Network), ("cidrIpv6", ipaddress.IPv6Network)):
-        yield from _odd_network(name, news.get(name), family)
-    yield from _odd_ports(news, "ipProtocol")
-    if known(news.get("description")) and not _TEXT.fullmatch(news["description"]):
-        yield Failure("description", "must be at most 255 of a-z, A-Z, 0-9, space and ._-:/()#,@[]+=&;{}!$*")
-
-
-def _odd_inline(where: str, rule: Any) -> Iterator[Failure]:
+def _odd_rule(where: str, rule: Any) -> Iterator[Failure]:
     if not isinstance(rule, dict):
         return
-    for failure in (*not_rehearsed(rule, ["prefixListIds"]), *_odd_ports(rule, "protocol")):
+    if not any(rule.get(peer) for peer in ("cidrBlocks", "ipv6CidrBlocks", "securityGroups", "self", "prefixListIds")):
+        yield Failure(where, "names nobody: give cidrBlocks, ipv6CidrBlocks, securityGroups or self")
+    if known(rule.get("description")) and not _TEXT.fullmatch(rule["description"]):
+        yield Failure(f"{where}.description", "must be at most 255 of a-z, A-Z, 0-9, space and ._-:/()#,@[]+=&;{}!$*")
+    for failure in (*not_rehearsed(rule, ["prefixListIds"]), *_odd_ports(rule)):
         yield Failure(f"{where}.{failure.property}", failure.reason)
     for name, family in (("cidrBlocks", ipaddress.IPv4Network), ("ipv6CidrBlocks", ipaddress.IPv6Network)):
         for cidr in as_list(rule.get(name)):
@@ -290,19 +193,16 @@ def _odd_network(
         yield Failure(path, f"{value!r} is not a valid CIDR block: {odd}")
 
 
-def _odd_ports(rule: Props, protocol_name: str) -> Iterator[Failure]:
-    protocol, first, last = rule.get(protocol_name), rule.get("fromPort"), rule.get("toPort")
-    if not known(protocol) or not isinstance(protocol, str):
+def _odd_ports(rule: Props) -> Iterator[Failure]:
+    protocol, first, last = rule["protocol"], rule["fromPort"], rule["toPort"]
+    if not known(protocol, first, last):
         return
-    if protocol.lower() not in _PROTOCOLS:
-        yield Failure(protocol_name, f"{protocol!r} is not rehearsed, only {', '.join(_PROTOCOLS)}")
-        return
-    kind = _PROTOCOLS[protocol.lower()]
-    if kind in ("tcp", "udp"):
-        if not (isinstance(first, int) and isinstance(last, int)):
-            if UNKNOWN not in (first, last):
-                yield Failure("fromPort", f"fromPort and toPort are required for {protocol}")
-        elif not 0 <= first <= last <= 65535:
-            yield Failure("fromPort", f"Invalid TCP port range ({first}:{last})")
-    elif kind == "any" and protocol_name == "ipProtocol" and (first is not None or last is not None):
-        yield Failure("fromPort", f"must not be given when ipProtocol is {protocol!r}")
+    kind = _PROTOCOLS.get(protocol.lower())
+    if kind is None:
+        yield Failure("protocol", f"{protocol!r} is not rehearsed, only {', '.join(_PROTOCOLS)}")
+    elif kind == "any" and (first, last) != (0, 0):
+        yield Failure(
+            "fromPort", f"from_port ({first}) and to_port ({last}) must both be 0 to use the 'ALL' \"-1\" protocol!"
+        )
+    elif kind in ("tcp", "udp") and not 0 <= first <= last <= 65535:
+        yield Failure("fromPort", f"Invalid {kind.upper()} port range ({first}:{last})")

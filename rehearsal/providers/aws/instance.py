@@ -14,33 +14,35 @@ from rehearsal.cloud import machine
 from rehearsal.providers import machines
 from rehearsal.providers.account import Stored
 from rehearsal.providers.aws import catalog, keys, network, protection
-from rehearsal.providers.base import UNKNOWN, ApiError, Diff, Failure, Property, Props, same
-from rehearsal.providers.shapes import as_list, known, nested, with_defaults
+from rehearsal.providers.base import UNKNOWN, ApiError, Diff, Failure, Property, Props, has_unknown, same
+from rehearsal.providers.shapes import as_list, known, nested, nested_changes, with_defaults
 
 USER_DATA_LIMIT: Final = 16 * 1024  # bytes before base64
 SNAPSHOT_GIB: Final = 8  # of Debian's image: no root volume is smaller
 MOST_GROUPS: Final = 5
 METADATA: Final = {
-    "httpEndpoint": Property(default="enabled", choices=("enabled", "disabled")),
-    "httpProtocolIpv6": Property(default="disabled", choices=("enabled", "disabled")),
-    "httpPutResponseHopLimit": Property(kind=int, default=2, choices=tuple(range(1, 65))),
+    "httpEndpoint": Property(default="enabled", choices=("enabled", "disabled"), computed=True),
+    "httpProtocolIpv6": Property(default="disabled", choices=("enabled", "disabled"), computed=True),
+    "httpPutResponseHopLimit": Property(kind=int, default=2, choices=tuple(range(1, 65)), computed=True),
     # Debian's image asks for IMDSv2.
-    "httpTokens": Property(default="required", choices=("optional", "required")),
-    "instanceMetadataTags": Property(default="disabled", choices=("enabled", "disabled")),
+    "httpTokens": Property(default="required", choices=("optional", "required"), computed=True),
+    "instanceMetadataTags": Property(default="disabled", choices=("enabled", "disabled"), computed=True),
 }
 ROOT: Final = {
-    "volumeType": Property(default="gp3", choices=("standard", "gp2", "gp3", "io1", "io2", "sc1", "st1")),
-    "volumeSize": Property(kind=int, default=SNAPSHOT_GIB),
-    "encrypted": Property(kind=bool, default=False),
+    "volumeType": Property(
+        default="gp3", choices=("standard", "gp2", "gp3", "io1", "io2", "sc1", "st1"), computed=True
+    ),
+    "volumeSize": Property(kind=int, default=SNAPSHOT_GIB, computed=True),
+    "encrypted": Property(kind=bool, default=False, replace=True, computed=True),
     "deleteOnTermination": Property(kind=bool, default=True),
-    "iops": Property(kind=int),
-    "throughput": Property(kind=int),
-    "kmsKeyId": Property(),
+    "iops": Property(kind=int, computed=True),
+    "throughput": Property(kind=int, computed=True),
+    "kmsKeyId": Property(replace=True, computed=True),
     "tags": Property(kind=dict),
     # Computed; the SDK lists them among the inputs.
-    "deviceName": Property(),
-    "tagsAll": Property(kind=dict),
-    "volumeId": Property(),
+    "deviceName": Property(computed=True),
+    "tagsAll": Property(kind=dict, computed=True),
+    "volumeId": Property(computed=True),
 }
 # What EC2 changes of a stopped instance only, and what is another one when it is started again.
 _STOPPING: Final = ("instanceType", "userData", "userDataBase64")
@@ -63,6 +65,7 @@ class Instance(Stored):
         "capacityReservationSpecification",
         "cpuOptions",
         "ebsBlockDevices",
+        "ebsOptimized",
         "enablePrimaryIpv6",
         "enclaveOptions",
         "ephemeralBlockDevices",
@@ -89,54 +92,54 @@ class Instance(Stored):
     inputs: ClassVar = {
         "ami": Property(required=True, replace=True),
         "instanceType": Property(required=True),
-        "subnetId": Property(replace=True),
-        "availabilityZone": Property(replace=True),
-        "vpcSecurityGroupIds": Property(kind=list),
-        "associatePublicIpAddress": Property(kind=bool, replace=True),
-        "ipv6AddressCount": Property(kind=int, replace=True),
-        "keyName": Property(replace=True),
-        "userData": Property(),  # these two: stop and start, unless userDataReplaceOnChange
-        "userDataBase64": Property(),
+        "subnetId": Property(replace=True, computed=True),
+        "availabilityZone": Property(replace=True, computed=True),
+        "vpcSecurityGroupIds": Property(kind=list, computed=True),
+        "associatePublicIpAddress": Property(kind=bool, replace=True, computed=True),
+        "ipv6AddressCount": Property(kind=int, replace=True, computed=True),
+        "keyName": Property(replace=True, computed=True),
+        "userData": Property(computed=True),  # these two: stop and start, unless userDataReplaceOnChange
+        "userDataBase64": Property(computed=True),
         "userDataReplaceOnChange": Property(kind=bool, default=False),
-        "metadataOptions": Property(kind=dict),
-        "rootBlockDevice": Property(kind=dict),
+        "metadataOptions": Property(kind=dict, computed=True),
+        "rootBlockDevice": Property(kind=dict, computed=True),
         "tags": Property(kind=dict),
         "volumeTags": Property(kind=dict),
-        "monitoring": Property(kind=bool),
-        "ebsOptimized": Property(kind=bool),
-        "disableApiStop": Property(kind=bool),
-        "disableApiTermination": Property(kind=bool),
+        "monitoring": Property(kind=bool, computed=True),
+        "ebsOptimized": Property(kind=bool, replace=True, computed=True),
+        "disableApiStop": Property(kind=bool, computed=True),
+        "disableApiTermination": Property(kind=bool, computed=True),
         "forceDestroy": Property(kind=bool, default=False),
-        "instanceInitiatedShutdownBehavior": Property(choices=("stop", "terminate")),
+        "instanceInitiatedShutdownBehavior": Property(choices=("stop", "terminate"), computed=True),
         "creditSpecification": Property(kind=dict),
         "sourceDestCheck": Property(kind=bool, default=True),
-        "tenancy": Property(replace=True, choices=("default",)),
-        "region": Property(replace=True),
-        "capacityReservationSpecification": Property(kind=dict),
-        "cpuOptions": Property(kind=dict, replace=True),
-        "ebsBlockDevices": Property(kind=list),
-        "enablePrimaryIpv6": Property(kind=bool),
-        "enclaveOptions": Property(kind=dict),
-        "ephemeralBlockDevices": Property(kind=list, replace=True),
-        "getPasswordData": Property(kind=bool),
+        "tenancy": Property(replace=True, choices=("default",), computed=True),
+        "region": Property(replace=True, computed=True),
+        "capacityReservationSpecification": Property(kind=dict, computed=True),
+        "cpuOptions": Property(kind=dict, replace=True, computed=True),
+        "ebsBlockDevices": Property(kind=list, computed=True),
+        "enablePrimaryIpv6": Property(kind=bool, computed=True),
+        "enclaveOptions": Property(kind=dict, computed=True),
+        "ephemeralBlockDevices": Property(kind=list, replace=True, computed=True),
+        "getPasswordData": Property(kind=bool, default=False),
         "hibernation": Property(kind=bool, replace=True),
-        "hostId": Property(replace=True),
-        "hostResourceGroupArn": Property(),
-        "iamInstanceProfile": Property(),
-        "instanceMarketOptions": Property(kind=dict, replace=True),
-        "ipv6Addresses": Property(kind=list, replace=True),
+        "hostId": Property(replace=True, computed=True),
+        "hostResourceGroupArn": Property(computed=True),
+        "iamInstanceProfile": Property(computed=True),
+        "instanceMarketOptions": Property(kind=dict, replace=True, computed=True),
+        "ipv6Addresses": Property(kind=list, replace=True, computed=True),
         "launchTemplate": Property(kind=dict, replace=True),
-        "maintenanceOptions": Property(kind=dict),
-        "networkInterfaces": Property(kind=list),
-        "placementGroup": Property(replace=True),
-        "placementGroupId": Property(replace=True),
-        "placementPartitionNumber": Property(kind=int, replace=True),
-        "primaryNetworkInterface": Property(kind=dict, replace=True),
-        "privateDnsNameOptions": Property(kind=dict),
-        "privateIp": Property(replace=True),
-        "secondaryNetworkInterfaces": Property(kind=list, replace=True),
-        "secondaryPrivateIps": Property(kind=list),
-        "securityGroups": Property(kind=list, replace=True),
+        "maintenanceOptions": Property(kind=dict, computed=True),
+        "networkInterfaces": Property(kind=list, computed=True),
+        "placementGroup": Property(replace=True, computed=True),
+        "placementGroupId": Property(replace=True, computed=True),
+        "placementPartitionNumber": Property(kind=int, replace=True, computed=True),
+        "primaryNetworkInterface": Property(kind=dict, replace=True, computed=True),
+        "privateDnsNameOptions": Property(kind=dict, computed=True),
+        "privateIp": Property(replace=True, computed=True),
+        "secondaryNetworkInterfaces": Property(kind=list, replace=True, computed=True),
+        "secondaryPrivateIps": Property(kind=list, computed=True),
+        "securityGroups": Property(kind=list, replace=True, computed=True),
     }
     outputs: ClassVar = {
         "arn": Property(),
@@ -154,6 +157,7 @@ class Instance(Stored):
 
     def _odd(self, news: Props) -> Iterator[Failure]:
         yield from catalog.odd_region(news)
+        yield from catalog.odd_tags(news, "tags", "volumeTags")
         yield from _odd_user_data(news)
         yield from _odd_network(news)
         kind = news.get("instanceType")
@@ -168,14 +172,17 @@ class Instance(Stored):
 
     def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
         found = super().diff(id, old_inputs, old_outputs, news)
-        replaces = list(found.replaces)
+        changes, replaces = list(found.changes), list(found.replaces)
         if news.get("userDataReplaceOnChange") is True:
-            replaces += [name for name in ("userData", "userDataBase64") if name in found.changes]
-        if "rootBlockDevice" in found.changes:
-            old, new = (with_defaults(inputs.get("rootBlockDevice") or {}, ROOT) for inputs in (old_inputs, news))
-            if any(not same(old.get(name), new.get(name)) for name in ("encrypted", "kmsKeyId")):
-                replaces.append("rootBlockDevice")
-        return dataclasses.replace(found, replaces=tuple(replaces), renews=_MOVING if _stops(found.changes) else ())
+            replaces += [name for name in ("userData", "userDataBase64") if name in changes]
+        for name, table in (("metadataOptions", METADATA), ("rootBlockDevice", ROOT)):
+            if name in changes and not has_unknown(news[name]):
+                within = nested_changes(old_inputs.get(name), news[name], table)
+                if not within:
+                    changes.remove(name)
+                if any(table[part].replace for part in within):
+                    replaces.append(name)
+        return Diff(tuple(changes), tuple(replaces), renews=_MOVING if _stops(changes) else ())
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         region = catalog.region(inputs)
@@ -190,7 +197,7 @@ class Instance(Stored):
         hostname = f"ip-{private.replace('.', '-')}"
         outputs = {
             **inputs,
-            **self._settings(id, inputs),
+            **self._settings(id, inputs, {}),
             "region": region,
             "arn": catalog.arn("ec2", region, f"instance/{id}"),
             "associatePublicIpAddress": True,
@@ -225,16 +232,18 @@ class Instance(Stored):
         self._refuse_groups(groups)
         if inputs["instanceType"] != old_outputs["instanceType"]:
             self._refuse_architecture(old_outputs["region"], {**inputs, "ami": old_outputs["ami"]})
-        old_root, new_root = old_outputs["rootBlockDevice"], self._settings(id, inputs)["rootBlockDevice"]
-        if new_root["volumeSize"] < old_root["volumeSize"]:
+        settings = self._settings(id, inputs, old_outputs)
+        if settings["rootBlockDevice"]["volumeSize"] < old_outputs["rootBlockDevice"]["volumeSize"]:
             raise ApiError("InvalidParameterValue: New size cannot be smaller than existing size")
+        given = {name for name in ("userData", "userDataBase64") if name in inputs}
         outputs = {
-            **{name: value for name, value in old_outputs.items() if name not in ("userData", "userDataBase64")},
+            # There is one user data, however it is written.
+            **{name: value for name, value in old_outputs.items() if not (given and name.startswith("userData"))},
             **inputs,
-            **self._settings(id, inputs),
+            **settings,
             "vpcSecurityGroupIds": groups,
         }
-        stops = _stops(name for name in _STOPPING if not same(old_outputs.get(name), inputs.get(name)))
+        stops = _stops(name for name in _STOPPING if name in inputs and not same(old_outputs.get(name), inputs[name]))
         if not stops:
             done = self._keep(id, outputs, groups=groups)
             protection.apply(self.world)
@@ -312,11 +321,12 @@ class Instance(Stored):
             if self.world.store.get(network.GROUPS, group) is None:
                 raise ApiError(f"InvalidGroup.NotFound: The security group '{group}' does not exist")
 
-    def _settings(self, id: str, inputs: Props) -> Props:
-        """What EC2 fills in of the nested objects, and of the tags."""
-        root = with_defaults(inputs.get("rootBlockDevice") or {}, ROOT)
+    def _settings(self, id: str, inputs: Props, old: Props) -> Props:
+        """The nested objects and the tags: what is left out stays as it is, or is what EC2 chooses at first."""
+        given = {name: {**old.get(name, {}), **inputs.get(name, {})} for name in ("rootBlockDevice", "metadataOptions")}
+        root = with_defaults(given["rootBlockDevice"], ROOT)
         return {
-            "metadataOptions": with_defaults(inputs.get("metadataOptions") or {}, METADATA),
+            "metadataOptions": with_defaults(given["metadataOptions"], METADATA),
             "rootBlockDevice": {**root, "deviceName": "/dev/xvda", "volumeId": catalog.identifier("vol", id)},
             "tagsAll": inputs.get("tags") or {},
         }

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from rehearsal.providers.account import Stored
 from rehearsal.providers.aws import catalog
-from rehearsal.providers.base import ApiError, Failure, Property, Props
-from rehearsal.providers.shapes import known, physical_name
+from rehearsal.providers.base import ApiError, Diff, Failure, Property, Props
+from rehearsal.providers.shapes import physical_name, trimmed
 
 COLLECTION: Final = "aws/key_pairs"
 
@@ -29,7 +29,7 @@ class KeyPair(Stored):
         "publicKey": Property(required=True, replace=True),
         "keyName": Property(replace=True),
         "keyNamePrefix": Property(replace=True),
-        "region": Property(replace=True),
+        "region": Property(replace=True, computed=True),
         "tags": Property(kind=dict),
     }
     outputs: ClassVar = {
@@ -40,10 +40,18 @@ class KeyPair(Stored):
         "tagsAll": Property(kind=dict),
     }
 
+    def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
+        # White space around a key is no change of it.
+        old, new = (trimmed(inputs, "publicKey") for inputs in (old_inputs, news))
+        return super().diff(id, old, old_outputs, new)
+
     def _odd(self, news: Props) -> Iterator[Failure]:
         yield from catalog.odd_region(news)
-        if known(news.get("keyName")) and not 0 < len(news["keyName"]) <= 255:
-            yield Failure("keyName", "must be 1 to 255 characters")
+        yield from catalog.odd_tags(news, "tags")
+        name = news.get("keyName")
+        # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateKeyPair.html
+        if isinstance(name, str) and (not 0 < len(name) <= 255 or not name.isascii() or name != name.strip()):
+            yield Failure("keyName", f"must be 1 to 255 ASCII characters, no space first or last: {name!r}")
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
         kind, fingerprint = _described(inputs["publicKey"])
@@ -51,7 +59,7 @@ class KeyPair(Stored):
         if self.world.store.get(COLLECTION, id) is not None:
             raise ApiError(f"importing EC2 Key Pair ({id}): InvalidKeyPair.Duplicate: The keypair already exists")
         outputs = {
-            **inputs,
+            **trimmed(inputs, "publicKey"),
             "region": region,
             "keyName": id,
             "arn": catalog.arn("ec2", region, f"key-pair/{id}"),

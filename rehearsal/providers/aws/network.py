@@ -13,7 +13,7 @@ from rehearsal.providers.base import ApiError, Function, Props
 
 VPCS: Final = "aws/vpcs"
 SUBNETS: Final = "aws/subnets"
-GROUPS: Final = "aws/security_groups"
+GROUPS: Final = "aws/security_groups"  # {id: {rules: [{direction, protocol, ports, network | group}], …}}
 _ZONES: Final = "abc"
 
 
@@ -106,7 +106,7 @@ def _seed(world: World, region: str) -> None:
             )
         group = default_group(vpc_id)
         facts = {"vpc_id": vpc_id, "name": "default", "region": region}
-        world.store.put(GROUPS, group, {**facts, "inline": _default_rules(group), "outputs": {"id": group}})
+        world.store.put(GROUPS, group, {**facts, "rules": _default_rules(group), "outputs": {"id": group}})
         # The VPC last: it says that all of this is there.
         world.store.put(
             VPCS,

@@ -9,7 +9,6 @@ from rehearsal.cloud.world import World
 from rehearsal.providers.aws import network
 
 INSTANCES: Final = "aws/instances"  # {id: {groups, ipv4, ipv6, …}}
-RULES: Final = "aws/security_group_rules"  # {id: {group_id, fact: {direction, protocol, ports, network | group}}}
 
 
 def apply(world: World) -> None:
@@ -17,10 +16,8 @@ def apply(world: World) -> None:
     with world.lock("aws-protection"):
         instances = world.store.items(INSTANCES)
         facts: dict[str, list[dict[str, Any]]] = {
-            id: list(group["inline"]) for id, group in world.store.items(network.GROUPS).items()
+            id: group["rules"] for id, group in world.store.items(network.GROUPS).items()
         }
-        for rule in world.store.items(RULES).values():
-            facts.setdefault(rule["group_id"], []).append(rule["fact"])
         for id, instance in instances.items():
             mine = [fact for group in instance["groups"] for fact in facts.get(group, ())]
             inbound, outbound = (

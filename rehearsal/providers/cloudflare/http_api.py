@@ -1,7 +1,8 @@
-"""The part of Cloudflare's HTTP API that is spoken to without the provider: a zone's settings, on the loopback.
+"""The part of Cloudflare's HTTP API that is spoken to without the provider: a zone's settings and its cache.
 
-Sources: https://developers.cloudflare.com/api/resources/zones/subresources/settings/ and
-https://developers.cloudflare.com/api/resources/origin_tls_client_auth/subresources/settings/
+Sources: https://developers.cloudflare.com/api/resources/zones/subresources/settings/,
+https://developers.cloudflare.com/api/resources/origin_tls_client_auth/subresources/settings/ and
+https://developers.cloudflare.com/api/resources/cache/methods/purge/
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from rehearsal.providers.cloudflare.settings import ZoneSetting
 
 READ_ONLY: Final = f"{TOKEN}-read-only"
 """A token that may look at everything and change nothing."""
-_PATH = re.compile(r"/client/v4/zones/([^/]+)/(?:settings/([a-z0-9_]+)|origin_tls_client_auth/settings)")
+PURGES: Final = "cloudflare/purges"
+"""The store's collection of what was purged, one object a purge: {zone_id, hosts}."""
+_PATH = re.compile(r"/client/v4/zones/([^/]+)/(?:settings/([a-z0-9_]+)|(origin_tls_client_auth/settings|purge_cache))")
 
 
 class Refusal(Exception):
@@ -58,6 +61,9 @@ class _Request(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._answer("PATCH")
 
+    def do_POST(self) -> None:
+        self._answer("POST")
+
     def do_PUT(self) -> None:
         self._answer("PUT")
 
@@ -89,10 +95,12 @@ class _Request(BaseHTTPRequestHandler):
         found = _PATH.fullmatch(self.path)
         if found is None:
             raise Refusal(404, 7000, "No route for that URI")
-        zone_id, setting = found.groups()
-        if self.world.store.get(api.ZONES, zone_id) is None:
+        zone_id, setting, other = found.groups()
+        if (zone := self.world.store.get(api.ZONES, zone_id)) is None:
             raise Refusal(403, 9109, "Invalid zone identifier")
         given = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
+        if other == "purge_cache":
+            return self._purge(method, zone_id, zone["name"], given)
         if setting is None:
             return self._pulls(method, zone_id, given)
         return self._setting(method, zone_id, setting, given)
@@ -105,7 +113,7 @@ class _Request(BaseHTTPRequestHandler):
                 raise Refusal(400, 1007, failures[0].reason)
             _done(lambda: handler.create("", inputs))
         found = handler.read(f"{zone_id}/{setting}", {})
-        if found is None or method == "PUT":
+        if found is None or method not in ("GET", "PATCH"):
             raise Refusal(400, 1006, f"Unrecognized zone setting name: {setting}")
         return {"id": setting, "value": found["value"], "editable": True, "modified_on": found.get("modifiedOn")}
 
@@ -118,6 +126,17 @@ class _Request(BaseHTTPRequestHandler):
             _done(lambda: handler.create("", inputs))
         found = handler.read(zone_id, {})
         return {"enabled": bool(found and found["enabled"])}
+
+    def _purge(self, method: str, zone_id: str, zone: str, given: dict[str, Any]) -> Props:
+        hosts = given.get("hosts")
+        if method != "POST" or set(given) != {"hosts"} or not isinstance(hosts, list) or not hosts:
+            raise Refusal(400, 1012, 'Request must contain one of "purge_everything", "files", "tags", "hosts"')
+        for host in hosts:
+            if host != zone and not str(host).endswith(f".{zone}"):
+                raise Refusal(400, 1106, f"Unable to purge {host}, which is not in the zone")
+        store = self.world.store
+        store.put(PURGES, f"{store.serial(PURGES):06}", {"zone_id": zone_id, "hosts": hosts})
+        return {"id": zone_id}
 
 
 def _done(change: Any) -> None:

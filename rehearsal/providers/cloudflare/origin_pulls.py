@@ -77,8 +77,11 @@ class AuthenticatedOriginPullsCertificate(Stored):
         api.publish(self.world)
         return id, done
 
+    def identity(self, import_id: str) -> str:
+        return import_id.rpartition("/")[2]  # of <zone id>/<certificate id>
+
     def read(self, id: str, outputs: Props) -> Props | None:
-        return super().read(id.rpartition("/")[2], outputs)
+        return super().read(self.identity(id), outputs)
 
     def _update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
         raise ApiError("a private key alone can't be changed: upload it with its certificate")

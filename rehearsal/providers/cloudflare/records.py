@@ -41,8 +41,8 @@ class DnsRecord(Stored):
         "includeShadowMetadata": Property(kind=bool),
         "priority": Property(kind=float),
         "privateRouting": Property(kind=bool),
-        "settings": Property(kind=dict),
-        "tags": Property(kind=list),
+        "settings": Property(kind=dict, computed=True),
+        "tags": Property(kind=list, computed=True),
     }
     outputs: ClassVar = {
         "commentModifiedOn": Property(),
@@ -81,12 +81,15 @@ class DnsRecord(Stored):
         super()._delete(id)
         api.publish(self.world)
 
+    def identity(self, import_id: str) -> str:
+        return import_id.rpartition("/")[2]  # of <zone id>/<record id>
+
     def read(self, id: str, outputs: Props) -> Props | None:
-        """`id` is the record's; an import's is `<zone id>/<record id>`. A short name comes back as the full one."""
-        found = super().read(id.rpartition("/")[2], outputs)
+        """A short name comes back as the full one."""
+        found = super().read(self.identity(id), outputs)
         if found is None:
             return None
-        record = self.world.store.get(self.collection, id.rpartition("/")[2])
+        record = self.world.store.get(self.collection, self.identity(id))
         assert record is not None
         return {**found, "name": record["name"]}
 

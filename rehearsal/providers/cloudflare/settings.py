@@ -52,6 +52,9 @@ class ZoneSetting(Stored):
     def update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
         return self.create("", inputs)[1]
 
+    def identity(self, import_id: str) -> str:
+        return import_id.rpartition("/")[2]
+
     def read(self, id: str, outputs: Props) -> Props | None:
         """`id` is the setting's; an import's is `<zone id>/<setting id>`."""
         zone_id, _, setting_id = id.rpartition("/") if "/" in id else (outputs.get("zoneId"), "", id)

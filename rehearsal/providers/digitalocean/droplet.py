@@ -16,7 +16,8 @@ from rehearsal.providers.digitalocean import catalog, keys, protection, tags
 from rehearsal.providers.shapes import known, now, physical_name, words
 
 USER_DATA_LIMIT: Final = 64 * 1024  # bytes. https://docs.digitalocean.com/reference/api/reference/droplets/
-_HOSTNAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]*")
+# https://github.com/digitalocean/openapi, specification/resources/droplets/models/droplet_single_create.yml
+_HOSTNAME = re.compile(r"(?=.{1,255}$)[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?")
 
 
 class Droplet(Stored):
@@ -35,23 +36,23 @@ class Droplet(Stored):
         "image": Property(required=True, replace=True),
         "size": Property(required=True),
         "name": Property(),
-        "region": Property(replace=True),
+        "region": Property(replace=True, computed=True),
         "sshKeys": Property(kind=list, replace=True),
         "userData": Property(replace=True),
         "tags": Property(kind=list),
         "ipv6": Property(kind=bool, default=False),  # on: in place; off: replaces
         "monitoring": Property(kind=bool, replace=True, default=False),
         "dropletAgent": Property(kind=bool, replace=True),
-        "publicNetworking": Property(kind=bool, replace=True),
+        "publicNetworking": Property(kind=bool, replace=True, computed=True),
         "backups": Property(kind=bool, default=False),
         "gracefulShutdown": Property(kind=bool, default=False),
         "resizeDisk": Property(kind=bool, default=True),
         "backupPolicy": Property(kind=dict),
         "gpuPartitionMode": Property(replace=True),
-        "ipv6Address": Property(),
-        "privateNetworking": Property(kind=bool),
-        "volumeIds": Property(kind=list),
-        "vpcUuid": Property(replace=True),
+        "ipv6Address": Property(computed=True),
+        "privateNetworking": Property(kind=bool, computed=True),
+        "volumeIds": Property(kind=list, computed=True),
+        "vpcUuid": Property(replace=True, computed=True),
     }
     outputs: ClassVar = {
         "createdAt": Property(),

@@ -10,7 +10,7 @@ from typing import ClassVar
 from rehearsal.cloud.world import World
 from rehearsal.providers.account import Stored
 from rehearsal.providers.base import ApiError, Diff, Property, Props
-from rehearsal.providers.shapes import physical_name
+from rehearsal.providers.shapes import physical_name, trimmed
 
 COLLECTION = "digitalocean/ssh_keys"
 _TYPES = ("ssh-rsa", "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
@@ -27,7 +27,7 @@ class SshKey(Stored):
 
     def diff(self, id: str, old_inputs: Props, old_outputs: Props, news: Props) -> Diff:
         # White space around a key is no change of it.
-        old, new = ({**inputs, "publicKey": _stripped(inputs)} for inputs in (old_inputs, news))
+        old, new = (trimmed(inputs, "publicKey") for inputs in (old_inputs, news))
         return super().diff(id, old, old_outputs, new)
 
     def _create(self, name: str, inputs: Props) -> tuple[str, Props]:
@@ -67,8 +67,3 @@ def _fingerprint(public_key: str) -> str:
         )
     digest = hashlib.md5(blob).hexdigest()
     return ":".join(digest[i : i + 2] for i in range(0, 32, 2))
-
-
-def _stripped(inputs: Props) -> object:
-    key = inputs.get("publicKey")
-    return key.strip() if isinstance(key, str) else key

@@ -188,13 +188,13 @@ def test_a_start_without_client_ca_is_not_refused(site: Site) -> None:
 def test_passwords_at_ssh(site: Site) -> None:
     # First of all files: sshd takes the first value it reads.
     lax = "PasswordAuthentication yes\nAuthenticationMethods any"
-    with on_host(site, "/etc/ssh/sshd_config.d/00-a.conf", lax, after="systemctl reload ssh"):
+    with on_host(site, "/etc/ssh/sshd_config.d/00-a.conf", lax, after="systemctl restart ssh"):
         refuses(remote_login.keys_only, site, "password")
 
 
 def test_root_at_ssh(site: Site) -> None:
     lax = "PermitRootLogin yes\nAllowUsers deploy root"
-    with on_host(site, "/etc/ssh/sshd_config.d/00-a.conf", lax, after="systemctl reload ssh"):
+    with on_host(site, "/etc/ssh/sshd_config.d/00-a.conf", lax, after="systemctl restart ssh"):
         refuses(remote_login.keys_only, site, "root")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,9 @@ def test_a_container_without_privileges(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.machines
 def test_nothing_is_missing_where_machines_are_tested() -> None:
     assert preflight.problems() == []
+
+
+@pytest.mark.machines
+def test_those_that_begin_at_once_do_not_disturb_one_another() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert not any(pool.map(lambda _: preflight._no_cgroup(), range(400)))

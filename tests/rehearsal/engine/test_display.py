@@ -61,6 +61,17 @@ def test_a_tree_of_changes(stack: Stack) -> None:
     ]
 
 
+def test_of_a_long_list_only_what_came_and_went_is_shown(stack: Stack) -> None:
+    rules = [f"a rule that is rather long, number {n}" for n in range(30)]
+    good(stack.up(f'Thing("a", value={[*rules, {"port": 80}]!r})'))
+    preview = stack.preview(f'Thing("a", value={["another one", *rules[:7], *rules[8:]]!r})')
+    assert [line.strip() for line in shown(preview) if "value" in line] == [
+        '- value[7]: "a rule that is rather long, number 7"',
+        '- value[30]: {"port": 80}',
+        '+ value[0]: "another one"',
+    ]
+
+
 def test_nothing_to_do_takes_a_line(stack: Stack) -> None:
     good(stack.up('Thing("a")'))
     assert shown(stack.up()) == ["Up: 2 unchanged"]

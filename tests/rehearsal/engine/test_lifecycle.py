@@ -194,7 +194,7 @@ Thing("site-host", Opts(parent=g)); h = Group("h", Opts(parent=g)); Thing("g-dee
 
 class TestImport:
     def test_takes_over_what_exists(self, stack: Stack) -> None:
-        stack.cloud.things["there-1"] = {"count": 1, "value": 1, "note": "x", "serial": 7, "key": "k"}
+        stack.cloud.things["there-1"] = {"count": 1, "value": 1, "serial": 7, "key": "k"}
         assert good(stack.preview('Thing("a", Opts(import_="there-1"), value=1)')) == ["import a"]
         assert good(stack.up('Thing("a", Opts(import_="there-1"), value=1)')) == ["import a"]
         assert good(stack.up()) == []
@@ -205,6 +205,12 @@ class TestImport:
     def test_brings_it_in_line(self, stack: Stack) -> None:
         stack.cloud.things["there-1"] = {"count": 1, "value": 1, "serial": 7, "key": "k"}
         assert good(stack.up('Thing("a", Opts(import_="there-1"), value=2)')) == ["import a", "update a"]
+
+    def test_takes_off_what_the_program_does_not_give(self, stack: Stack) -> None:
+        stack.cloud.things["there-1"] = {"count": 1, "note": "x", "serial": 7, "key": "k"}
+        assert good(stack.preview('Thing("a", Opts(import_="there-1"))')) == ["import a", "update a"]
+        assert good(stack.up('Thing("a", Opts(import_="there-1"))')) == ["import a", "update a"]
+        assert "note" not in stack.cloud.things["there-1"]
 
     def test_but_does_not_replace_it(self, stack: Stack) -> None:
         stack.cloud.things["there-1"] = {"count": 1, "pin": 1, "serial": 7, "key": "k"}

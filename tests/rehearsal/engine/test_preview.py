@@ -68,7 +68,7 @@ def test_changes_are_shown_leaf_by_leaf(stack: Stack) -> None:
     good(stack.up(program % (22, '"y"', "")))
     (_, step) = stack.preview(program % (443, '"y", "z"', ', "more": True')).steps
     assert step.changes == (
-        Change("value.rules[0].from", ["x", "y"], ["x", "y", "z"]),
+        Change("value.rules[0].from[2]", None, "z"),
         Change("value.rules[0].port", "22", "443"),
         Change("value.more", None, True),
     )

@@ -113,6 +113,12 @@ def test_options_are_passed_on(stack: Stack) -> None:
     changed = stack.engine.preview(stack.program, CONFIG, SECRETS, ["--expect-no-changes", "--diff"])
     assert not changed.ok
     assert stack.engine.refresh(["--expect-no-changes"]).ok
+    urn = next(step.urn for step in changed.steps if step.name == "password")
+    targeted = stack.engine.preview(stack.program, CONFIG, SECRETS, ["--target", urn])
+    assert [step.op for step in targeted.steps if step.urn == urn] == ["replace", "delete"]
+    missed = stack.engine.preview(stack.program, CONFIG, SECRETS, ["--target", f"{urn}-of-nobody"])
+    assert not missed.ok
+    assert "of-nobody" in missed.errors[0].text
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,12 @@ class Scenario:
                 change(document)
                 path.write_text(json.dumps(document))
 
+    def delete_from_cloud(self, collection: str) -> None:
+        """Another hand deletes every object of a collection, in both worlds."""
+        for engine in ENGINES:
+            for path in (self.world(engine) / "cloud" / collection).glob("*.json"):
+                path.unlink()
+
     def run(self, command: str) -> dict[str, Seen]:
         """Both engines, side by side."""
         with ThreadPoolExecutor() as pool:

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -61,9 +62,46 @@ def _hand_over(scenario: Scenario) -> None:
 
 
 def _expire(document: dict[str, Any]) -> None:
-    document["outputs"]["expiresOn"] = "2026-11-25 03:04:05 +0000 UTC"
+    soon = datetime.now(UTC) + timedelta(days=5)
+    document["outputs"]["expiresOn"] = f"{soon:%Y-%m-%d %H:%M:%S} +0000 UTC"
 
 
+def _unproxy(document: dict[str, Any]) -> None:
+    document.update(proxied=False)
+    document["outputs"].update(proxied=False)
+
+
+def _make_flexible(document: dict[str, Any]) -> None:
+    if document["setting_id"] == "ssl":
+        document.update(value="flexible")
+        document["outputs"].update(value="flexible")
+
+
+def _open_8080(rules: str, world: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    def open_it(document: dict[str, Any]) -> None:
+        if rules in document["outputs"]:  # not the network's own group
+            document["outputs"][rules].append(world)
+
+    return open_it
+
+
+def _by_hand(what: str, collection: str, change: Callable[[dict[str, Any]], None], **mended: int) -> tuple[Edit, Edit]:
+    """What another hand does, as a refresh finds it; and how it is mended."""
+    return (
+        Edit(what=what, command="refresh", change=lambda scenario: scenario.change_cloud(collection, change)),
+        Edit(what=f"{what}: mended", does=mended),
+    )
+
+
+_FLEXIBLE = _by_hand("SSL made flexible by hand", "cloudflare/settings", _make_flexible, update=1)
+_REVOKED = (
+    Edit(
+        what="a certificate revoked",
+        command="refresh",
+        change=lambda scenario: scenario.delete_from_cloud("cloudflare/origin_certificates"),
+    ),
+    Edit(what="a certificate revoked: made anew"),
+)
 _DROPLET = "components/droplet_host.py"
 _KEY = 'f"{name}-key",\n            public_key=args.public_key,\n            opts=pulumi.ResourceOptions(parent=self)'
 _RENAMED = (
@@ -102,21 +140,29 @@ EDITS = (
     Edit(what="protection", change=_replace(_DROPLET, _OPTIONS, f"{_OPTIONS}, protect=True"), does={}),
     Edit(what="the region, protected", change=_set("host.region", "nyc3"), refused="protect"),
     Edit(what="the region", change=_replace(_DROPLET, ", protect=True", "")),
+    *_by_hand("a record changed by hand", "cloudflare/records", _unproxy, update=2),
+    *_FLEXIBLE,
+    *_by_hand(
+        "a door opened by hand",
+        "digitalocean/firewalls",
+        _open_8080("inboundRules", {"protocol": "tcp", "portRange": "8080", "sourceAddresses": ["0.0.0.0/0"]}),
+        update=1,
+    ),
+    *_REVOKED,
     Edit(
         what="a certificate near expiry",
         command="refresh",
         change=lambda scenario: scenario.change_cloud("cloudflare/origin_certificates", _expire),
     ),
     Edit(what="its warning", does={}, warns="expires in"),
-    Edit(
-        what="a record changed by hand",
-        change=lambda scenario: scenario.change_cloud(
-            "cloudflare/records", lambda record: (record.update(proxied=False), record["outputs"].update(proxied=False))
-        ),
-        command="refresh",
-    ),
-    Edit(what="its mending", does={"update": 2}, warns="expires in"),
     Edit(what="the certificate's days", change=_set("edge.certificate_days", 90)),
+    Edit(
+        what="the image",
+        change=_all(
+            _replace(_DROPLET, "debian-13-x64", "debian-14-x64"),
+            _replace("rehearsal/providers/digitalocean/catalog.py", "debian-13-x64", "debian-14-x64"),
+        ),
+    ),
     Edit(what="zone settings handed over", change=_hand_over),
     Edit(what="the end", command="destroy"),
 )
@@ -126,7 +172,21 @@ ON_AWS = (
     Edit(what="a new stack"),
     Edit(what="nothing", does={}),
     Edit(what="the host's size, which changes its address", change=_set("host.size", "t3.small")),
+    *_by_hand("a record changed by hand", "cloudflare/records", _unproxy, update=4),
+    *_FLEXIBLE,
+    *_by_hand(
+        "a door opened by hand",
+        "aws/security_groups",
+        _open_8080("ingress", {"protocol": "tcp", "fromPort": 8080, "toPort": 8080, "cidrBlocks": ["0.0.0.0/0"]}),
+        update=1,
+    ),
+    *_REVOKED,
     Edit(what="the region, which is the provider's", change=_set("host.region", "us-east-1")),
+    Edit(
+        what="a newer image, to be ignored",
+        change=_replace("rehearsal/providers/aws/catalog.py", '"debian-13"', '"debian-13-newer"'),
+        does={},
+    ),
     Edit(what="the end", command="destroy"),
 )
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from rehearsal.cloud import firewall, machine
 from rehearsal.cloud.world import World
 from rehearsal.providers.aws import catalog
-from rehearsal.providers.base import UNKNOWN, ApiError, Function, Resource
+from rehearsal.providers.base import UNKNOWN, ApiError, Function, Props, Resource
 from tests.rehearsal.providers.conftest import Calls
 from tests.rehearsal.providers.driving import Made, make, refusals
 
@@ -28,10 +28,16 @@ def instance(resources: Resources, **more: object) -> Made:
     return make(resources["Instance"], "origin", **{"ami": IMAGE, "instanceType": "t3.micro", **more})
 
 
-def rule(resources: Resources, group: Made, kind: str = "Ingress", **more: object) -> Made:
-    given = {"securityGroupId": group.id, "ipProtocol": "tcp", "fromPort": 443, "toPort": 443}
-    peer = {} if {"cidrIpv4", "cidrIpv6", "referencedSecurityGroupId"} & more.keys() else {"cidrIpv4": "198.18.16.0/24"}
-    return make(resources[f"SecurityGroup{kind}Rule"], **{**given, **peer, **more})
+def rule(*networks: str, **more: object) -> Props:
+    given = {"protocol": "tcp", "fromPort": 443, "toPort": 443}
+    peers = {
+        "cidrBlocks": [network for network in networks if ":" not in network],
+        "ipv6CidrBlocks": [network for network in networks if ":" in network],
+    }
+    return {**given, **{name: those for name, those in peers.items() if those}, **more}
+
+
+EVERYWHERE = rule("0.0.0.0/0", "::/0", protocol="-1", fromPort=0, toPort=0)
 
 
 @pytest.fixture
@@ -114,6 +120,7 @@ def test_key_pairs(resources: Resources) -> None:
     assert made.outputs["keyType"] == "ed25519"
     assert made.diff(publicKey="other").replaces == ("publicKey",)
     assert made.update(tags={"a": "b"})["tagsAll"] == {"a": "b"}
+    assert made.diff(publicKey=made.inputs["publicKey"] + "\n").changes == ()
     with pytest.raises(ApiError, match=r"InvalidKeyPair\.Duplicate"):
         make(resources["KeyPair"], keyName=made.id, publicKey=made.inputs["publicKey"])
     assert make(resources["KeyPair"], publicKey=line(rsa.generate_private_key(65537, 2048))).outputs["keyType"] == "rsa"
@@ -128,43 +135,39 @@ def test_key_pairs(resources: Resources) -> None:
 def test_a_group_admits_what_its_rules_say_and_nothing_else(resources: Resources, group: Made, calls: Calls) -> None:
     made = instance(resources, vpcSecurityGroupIds=[group.id])
     assert calls.of("boot")[0]["rules"] == firewall.Rules()
-    rule(resources, group)
-    out = rule(resources, group, "Egress", ipProtocol="-1", fromPort=None, toPort=None, cidrIpv6="::/0")
+    group.update(ingress=[rule("198.18.16.0/24", "2001:db8::/32")], egress=[EVERYWHERE])
     assert calls.rules[made.id] == firewall.Rules(
-        inbound=(firewall.Rule(protocol="tcp", ports=(443, 443), networks=("198.18.16.0/24",)),),
-        outbound=(firewall.Rule(protocol="any", networks=("::/0",)),),
+        inbound=(
+            firewall.Rule(protocol="tcp", ports=(443, 443), networks=("198.18.16.0/24",)),
+            firewall.Rule(protocol="tcp", ports=(443, 443), networks=("2001:db8::/32",)),
+        ),
+        outbound=(
+            firewall.Rule(protocol="any", networks=("0.0.0.0/0",)),
+            firewall.Rule(protocol="any", networks=("::/0",)),
+        ),
     )
-    out.delete()
-    rules = calls.rules[made.id]
-    assert rules is not None
-    assert rules.outbound == ()
-
-
-def test_rules_in_the_group_itself(resources: Resources, calls: Calls) -> None:
-    ingress = [{"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": ["198.18.67.10/32"]}]
-    egress = [{"protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"], "ipv6CidrBlocks": ["::/0"]}]
-    group = make(resources["SecurityGroup"], ingress=ingress, egress=egress)
-    made = instance(resources, vpcSecurityGroupIds=[group.id])
-    rules = calls.rules[made.id]
-    assert rules is not None
-    assert rules.inbound == (firewall.Rule(protocol="tcp", ports=(22, 22), networks=("198.18.67.10/32",)),)
-    assert [rule.networks for rule in rules.outbound] == [("0.0.0.0/0",), ("::/0",)]
     group.update(ingress=[])
     rules = calls.rules[made.id]
     assert rules is not None
     assert rules.inbound == ()
+    assert len(rules.outbound) == 2
 
 
 def test_a_rule_may_name_a_group(resources: Resources, group: Made, calls: Calls) -> None:
     workers = make(resources["SecurityGroup"], "workers")
     worker = instance(resources, vpcSecurityGroupIds=[workers.id], ipv6AddressCount=1)
     made = instance(resources, vpcSecurityGroupIds=[group.id])
-    rule(resources, group, referencedSecurityGroupId=workers.id)
+    group.update(ingress=[rule(securityGroups=[workers.id])])
     rules = calls.rules[made.id]
     assert rules is not None
     assert rules.inbound[0].networks == (worker.outputs["publicIp"], *worker.outputs["ipv6Addresses"])
+    worker.delete()
     with pytest.raises(ApiError, match="DependencyViolation"):
         workers.delete()
+    group.update(ingress=[])
+    workers.delete()
+    with pytest.raises(ApiError, match=r"InvalidGroup\.NotFound"):
+        group.update(ingress=[rule(securityGroups=[workers.id])])
 
 
 def test_without_groups_an_instance_has_the_networks_own(resources: Resources, calls: Calls) -> None:
@@ -176,66 +179,47 @@ def test_without_groups_an_instance_has_the_networks_own(resources: Resources, c
 
 
 def test_a_group_holds_60_rules_of_each_family_and_direction(resources: Resources, group: Made) -> None:
-    for n in range(60):
-        rule(resources, group, cidrIpv4=f"198.18.{n}.0/24")
-    rule(resources, group, cidrIpv6="2001:db8::/32")
-    rule(resources, group, "Egress")
+    sixty = [f"198.18.{n}.0/24" for n in range(60)]
+    group.update(ingress=[rule(*sixty, "2001:db8::/32")], egress=[rule(*sixty)])
     with pytest.raises(ApiError, match="RulesPerSecurityGroupLimitExceeded"):
-        rule(resources, group, cidrIpv4="198.18.60.0/24")
+        group.update(ingress=[rule(*sixty), rule("198.18.60.0/24")])
 
 
 def test_the_same_rule_twice_is_refused(resources: Resources, group: Made) -> None:
-    rule(resources, group)
-    with pytest.raises(ApiError, match=r"InvalidPermission\.Duplicate: .*peer: 198\.18\.16\.0/24, TCP, from port: 443"):
-        rule(resources, group)
-    rule(resources, group, "Egress")
+    twice = [rule("198.18.16.0/24"), rule("198.18.17.0/24", "198.18.16.0/24", description="again")]
+    with pytest.raises(ApiError, match="The same permission must not appear multiple times"):
+        group.update(ingress=twice)
+    group.update(ingress=[rule("198.18.16.0/24")], egress=[rule("198.18.16.0/24")])
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"cidrIpv4": "198.18.16.1/24"}, "is not a valid CIDR block"),
-        ({"cidrIpv6": "198.18.16.0/24"}, "is not a valid CIDR block"),
-        ({"cidrIpv4": "198.18.16.0/24", "cidrIpv6": "::/0"}, "Exactly one of these attributes"),
-        ({"cidrIpv4": None}, "Exactly one of these attributes"),
-        ({"cidrIpv4": "::/0", "prefixListId": "pl-1"}, "is not rehearsed"),
-        ({"ipProtocol": "gre"}, "is not rehearsed"),
-        ({"ipProtocol": "-1"}, "must not be given"),
-        ({"fromPort": None}, "fromPort and toPort are required"),
+        ({"cidrBlocks": ["198.18.16.1/24"]}, "is not a valid CIDR block"),
+        ({"cidrBlocks": [7]}, "is not a valid CIDR block"),
+        ({"ipv6CidrBlocks": ["198.18.16.0/24"]}, "is not a valid CIDR block"),
+        ({"cidrBlocks": []}, "names nobody"),
+        ({"prefixListIds": ["pl-1"]}, "is not rehearsed"),
+        ({"protocol": "gre"}, "is not rehearsed"),
+        ({"protocol": "-1"}, "from_port (443) and to_port (443) must both be 0"),
+        ({"fromPort": None}, "is required"),
         ({"fromPort": 444}, "Invalid TCP port range"),
         ({"description": "ümlaut"}, "must be at most 255"),
-        ({"region": "mars-1"}, "invalid AWS Region"),
+        ({"cidrIpv4": "198.18.16.0/24"}, "is no property of ingress[0]"),
     ],
 )
-def test_an_odd_rule_is_refused(resources: Resources, change: dict[str, object], said: str) -> None:
-    given = {
-        "securityGroupId": "sg-1",
-        "ipProtocol": "tcp",
-        "fromPort": 443,
-        "toPort": 443,
-        "cidrIpv4": "198.18.16.0/24",
-    }
-    if "cidrIpv6" in change and "cidrIpv4" not in change:
-        del given["cidrIpv4"]
-    found = refusals(resources["SecurityGroupIngressRule"], **{**given, **change})
+def test_an_odd_rule_is_refused(resources: Resources, change: Props, said: str) -> None:
+    found = refusals(resources["SecurityGroup"], ingress=[{**rule("198.18.16.0/24"), **change}])
     assert any(said in reason for reason in found.values()), found
 
 
-def test_a_rule_needs_its_group(resources: Resources, group: Made) -> None:
-    group.delete()
-    with pytest.raises(ApiError, match=r"InvalidGroup\.NotFound"):
-        rule(resources, group)
-
-
-def test_what_a_change_of_a_rule_means(resources: Resources, group: Made, calls: Calls) -> None:
-    made = rule(resources, group)
-    assert made.diff(securityGroupId="sg-2").replaces == ("securityGroupId",)
-    assert made.diff(cidrIpv4="198.18.17.0/24").replaces == ()
-    server = instance(resources, vpcSecurityGroupIds=[group.id])
-    made.update(cidrIpv4="198.18.17.0/24")
-    rules = calls.rules[server.id]
-    assert rules is not None
-    assert rules.inbound[0].networks == ("198.18.17.0/24",)
+def test_what_a_change_of_rules_means(resources: Resources, group: Made) -> None:
+    group.update(ingress=[rule("198.18.16.0/24"), rule("2001:db8::/32")])
+    assert group.diff(ingress=[rule("2001:db8::/32"), rule("198.18.16.0/24")]).changes == ()
+    changed = group.diff(ingress=[rule("198.18.17.0/24")])
+    assert (changed.changes, changed.replaces) == (("ingress",), ())
+    # Computed: a group that no longer says anything of its rules keeps them.
+    assert group.diff(ingress=None).changes == ()
 
 
 def test_groups_are_named_once_in_a_network(resources: Resources) -> None:
@@ -249,16 +233,36 @@ def test_groups_are_named_once_in_a_network(resources: Resources) -> None:
     assert made.diff(description="other").replaces == ("description",)
 
 
-def test_a_group_in_use_stays_and_a_deleted_one_takes_its_rules(
-    resources: Resources, group: Made, account: World
-) -> None:
-    rule(resources, group)
+def test_a_group_in_use_stays(resources: Resources, group: Made) -> None:
     server = instance(resources, vpcSecurityGroupIds=[group.id])
     with pytest.raises(ApiError, match="DependencyViolation"):
         group.delete()
     server.delete()
     group.delete()
-    assert not account.store.items("aws/security_group_rules")
+    assert group.read() is None
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({f"k{n}": "v" for n in range(51)}, "TagLimitExceeded"),
+        ({"": "v"}, "1 to 128 characters"),
+        ({"k" * 129: "v"}, "1 to 128 characters"),
+        ({"aws:name": "v"}, "are reserved"),
+        ({"k": "v" * 257}, "at most 256 characters"),
+        ({"k": 1}, "at most 256 characters"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["KeyPair", "SecurityGroup", "Instance"])
+def test_odd_tags_are_refused(resources: Resources, kind: str, tags: Props, said: str) -> None:
+    needed = {"KeyPair": {"publicKey": "x"}, "Instance": {"ami": IMAGE, "instanceType": "t3.micro"}}.get(kind, {})
+    assert said in refusals(resources[kind], **needed, tags=tags)["tags"]
+    assert refusals(resources[kind], **needed, tags={"Name": "ö", "k": UNKNOWN, "k" * 128: "v" * 256}) == {}
+
+
+@pytest.mark.parametrize("name", ["", "k" * 256, "schlüssel", " key"])
+def test_an_odd_name_of_a_key_is_refused(resources: Resources, name: str) -> None:
+    assert "1 to 255 ASCII characters" in refusals(resources["KeyPair"], publicKey="x", keyName=name)["keyName"]
 
 
 # Instances
@@ -395,12 +399,37 @@ def test_changed_user_data_stops_and_starts(resources: Resources, calls: Calls) 
 
 
 def test_an_instances_groups_change_in_place(resources: Resources, group: Made, calls: Calls) -> None:
-    rule(resources, group)
+    group.update(ingress=[rule("198.18.16.0/24")])
     made = instance(resources)
     made.update(vpcSecurityGroupIds=[group.id])
     rules = calls.rules[made.id]
     assert rules is not None
     assert rules.inbound[0].ports == (443, 443)
+
+
+def test_of_what_is_left_out_within_an_object_the_cloud_keeps_its_own_idea(resources: Resources) -> None:
+    root, metadata = {"volumeSize": 20, "encrypted": True}, {"httpTokens": "required", "httpPutResponseHopLimit": 1}
+    made = instance(resources, rootBlockDevice=root, metadataOptions=metadata)
+    assert made.diff(rootBlockDevice={"volumeSize": 20}, metadataOptions={"httpTokens": "required"}).changes == ()
+    assert made.diff(rootBlockDevice=None, metadataOptions=None).changes == ()
+    assert made.diff(rootBlockDevice={**root, "encrypted": False}).replaces == ("rootBlockDevice",)
+    assert made.diff(rootBlockDevice={**root, "deleteOnTermination": False}).replaces == ()
+    assert made.diff(metadataOptions={"httpTokens": "optional"}).changes == ("metadataOptions",)
+    outputs = made.update(rootBlockDevice={"volumeSize": 24}, metadataOptions={"httpTokens": "optional"})
+    assert outputs["rootBlockDevice"]["encrypted"] is True
+    assert outputs["metadataOptions"]["httpPutResponseHopLimit"] == 1
+    assert outputs["metadataOptions"]["httpTokens"] == "optional"
+
+
+def test_user_data_that_is_no_longer_given_stays(resources: Resources, calls: Calls) -> None:
+    made = instance(resources, userData="#cloud-config\n")
+    assert made.diff(userData=None).changes == ()
+    assert made.update(userData=None, tags={"a": "b"})["userData"] == "#cloud-config\n"
+    assert [detail for kind, detail in calls.made if kind == "off"] == []
+    encoded = base64.b64encode(b"#cloud-config\n# other\n").decode()
+    outputs = made.update(userDataBase64=encoded)
+    assert (outputs.get("userData"), outputs["userDataBase64"]) == (None, encoded)
+    assert [detail for kind, detail in calls.made if kind == "off"] == [made.id]
 
 
 def test_a_root_volume_does_not_shrink(resources: Resources) -> None:

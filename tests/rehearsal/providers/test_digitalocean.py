@@ -81,6 +81,8 @@ def test_without_a_name_each_one_gets_its_own(resources: Resources) -> None:
         ("region", "mars1", "You specified an invalid region for Droplet creation."),
         ("image", "ubuntu-24-04-x64", "The image you specified is not rehearsed."),
         ("name", "under_score", "Only valid hostname characters are allowed."),
+        ("name", "dash-", "Only valid hostname characters are allowed."),
+        ("name", "x" * 256, "Only valid hostname characters are allowed."),
         ("userData", "x" * (64 * 1024 + 1), "User data is too long: 65537 bytes"),
         ("userData", "", "must not be empty"),
         ("tags", ["a b"], "tags may contain lowercase letters"),

@@ -19,6 +19,8 @@ from docs.changes import Imagined
 from rehearsal import providers, stackfile
 from rehearsal.cloud.world import World
 from rehearsal.engine import Engine
+from rehearsal.providers.aws import groups, network
+from rehearsal.providers.base import Props
 from rehearsal.providers.cloudflare import zones
 from rehearsal.rehearsal import CREDENTIALS, PROJECT
 from tests.rehearsal.engine.mem import good
@@ -140,14 +142,56 @@ def test_a_certificate_that_was_revoked(stack: Stack) -> None:
     assert [*stack.kept(CERTIFICATES)] != [before]
 
 
-def test_a_rule_of_a_security_group_that_was_deleted(tmp_path: Path, account: World, calls: Calls) -> None:
-    stack = stand("aws", tmp_path, account)
-    collection = "aws/security_group_rules"
-    rules = stack.kept(collection)
-    id = next(id for id, it in rules.items() if it["outputs"].get("fromPort") == 443)
-    stack.world.store.delete(collection, id)
-    (found,) = stack.refresh()
-    name = found.removeprefix("refresh ").removesuffix(" gone")
-    assert found == f"refresh {name} gone"
-    assert stack.up() == [f"create {name}"]
-    assert len(stack.kept(collection)) == len(rules)
+@pytest.fixture
+def on_aws(tmp_path: Path, account: World, calls: Calls) -> Stack:
+    return stand("aws", tmp_path, account)
+
+
+def _by_hand(stack: Stack, change: Callable[[list[Props]], list[Props]]) -> list[Props]:
+    """What somebody does to the way in of the only group that the stack made; what it was before."""
+    ((id, group),) = [(id, it) for id, it in stack.kept(network.GROUPS).items() if it["name"] != "default"]
+    before = group["outputs"]
+    groups.SecurityGroup(stack.world).update(id, before, {"ingress": change(before["ingress"])})
+    return before["ingress"]
+
+
+def _ingress(stack: Stack) -> list[Props]:
+    return next(it["outputs"]["ingress"] for it in stack.kept(network.GROUPS).values() if it["name"] != "default")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rules: [*rules, {"protocol": "tcp", "fromPort": 8080, "toPort": 8080, "cidrBlocks": ["0.0.0.0/0"]}],
+        lambda rules: [{**rules[0], "cidrBlocks": ["0.0.0.0/0"]}, *rules[1:]],
+        lambda rules: rules[1:],
+    ],
+    ids=["added", "widened", "deleted"],
+)
+def test_a_rule_of_a_security_group(on_aws: Stack, change: Callable[[list[Props]], list[Props]]) -> None:
+    before = _by_hand(on_aws, change)
+    assert _ingress(on_aws) != before
+    drifted(on_aws, "refresh site-host-firewall", "update site-host-firewall")
+    assert _ingress(on_aws) == before
+
+
+@pytest.mark.parametrize(
+    ("collection", "outputs", "name"),
+    [(RECORDS, {"content": "198.51.100.7"}, "example.com-a"), (SETTINGS, {"value": "flexible"}, "ssl")],
+)
+def test_the_zone_is_mended_on_aws_too(on_aws: Stack, collection: str, outputs: Props, name: str) -> None:
+    hostname = next(it["outputs"]["name"] for it in on_aws.kept(RECORDS).values())
+    name = name.replace("example.com", hostname)
+    on_aws.change(
+        collection,
+        lambda it: it.get("settingId") == "ssl" or (it.get("name"), it.get("type")) == (hostname, "A"),
+        **outputs,
+    )
+    drifted(on_aws, f"refresh site-edge-{name}", f"update site-edge-{name}")
+
+
+def test_a_certificate_revoked_on_aws(on_aws: Stack) -> None:
+    (before,) = on_aws.kept(CERTIFICATES)
+    on_aws.world.store.delete(CERTIFICATES, before)
+    drifted(on_aws, "refresh site-certificate gone", "create site-certificate")
+    assert [*on_aws.kept(CERTIFICATES)] != [before]

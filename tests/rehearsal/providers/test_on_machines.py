@@ -256,8 +256,8 @@ def test_an_instance_lets_nothing_out_until_a_rule_does(
     functions = {token.rpartition(":")[2]: handler for token, handler in providers.functions(world).items()}
     made = [make(resources["KeyPair"], "operator", publicKey=key["publicKeyOpenssh"])]
     made.append(group := make(resources["SecurityGroup"], "origin"))
-    ingress = {"securityGroupId": group.id, "ipProtocol": "tcp", "fromPort": 22, "toPort": 22}
-    made.append(make(resources["SecurityGroupIngressRule"], **ingress, cidrIpv4=f"{OPERATOR[0]}/32"))
+    ingress = {"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": [f"{OPERATOR[0]}/32"]}
+    group.update(ingress=[ingress])
     try:
         instance = make(
             resources["Instance"],
@@ -279,8 +279,7 @@ def test_an_instance_lets_nothing_out_until_a_rule_does(
         mirror = "timeout 2 bash -c '</dev/tcp/198.18.0.80/80' && echo open || echo closed"
         first = make(resources["Command"], connection=connection, create=mirror)
         assert first.outputs["stdout"] == "closed"
-        egress = {"securityGroupId": group.id, "ipProtocol": "-1", "cidrIpv4": "0.0.0.0/0"}
-        made.append(make(resources["SecurityGroupEgressRule"], **egress))
+        group.update(egress=[{"protocol": "-1", "fromPort": 0, "toPort": 0, "cidrBlocks": ["0.0.0.0/0"]}])
         assert first.update(stdin="again")["stdout"] == "open"
         assert knock(world, "attacker", instance.outputs["publicIp"], 22) == "filtered"
     finally:

@@ -51,3 +51,23 @@ def test_every_change_makes_a_new_one(resources: dict[str, Resource]) -> None:
         assert made.diff(**change).replaces == tuple(change)
     assert made.read() == made.outputs
     assert made.handler.adopt("it", made.inputs) is None
+
+
+def test_one_is_imported_by_its_value_which_is_not_its_id(resources: dict[str, Resource]) -> None:
+    handler = resources["RandomPassword"]
+    outputs = handler.read("known", {})
+    assert outputs is not None
+    assert (outputs["result"], outputs["length"], handler.identity("known")) == ("known", 5, "none")
+    assert handler.diff("none", handler.found(outputs), outputs, handler.check({"length": 5})[0]).changes == ()
+    assert handler.diff("none", handler.found(outputs), outputs, handler.check({"length": 6})[0]).replaces == (
+        "length",
+    )
+
+
+def test_an_empty_set_of_special_characters_is_none(resources: dict[str, Resource]) -> None:
+    made = make(resources["RandomPassword"], length=8, overrideSpecial="")
+    diff = made.diff(overrideSpecial=None)
+    assert (diff.changes, diff.replaces) == (("overrideSpecial",), ())
+    before = made.outputs["result"]
+    assert made.update(overrideSpecial=None)["result"] == before
+    assert made.diff(overrideSpecial="-").replaces == ("overrideSpecial",)

@@ -1,4 +1,4 @@
-"""The handlers' tables against the SDKs that the program is written with."""
+"""The handlers' tables against the SDKs that the program is written with, and what the providers publish."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rehearsal.providers.aws import groups, instance
 from rehearsal.providers.base import Resource
 from rehearsal.providers.digitalocean import firewall
 from tests.rehearsal.providers.driving import refusals
+from tests.rehearsal.providers.published import CONNECTION, METADATA, PUBLISHED, ROOT, Published
 
 # Lets modules of the SDKs be imported without the whole of each, which takes seconds.
 importlib.import_module("components.sdk")
@@ -30,12 +31,10 @@ SDK = {
     "AuthenticatedOriginPullsSettings": "pulumi_cloudflare.authenticated_origin_pulls_settings",
     "KeyPair": "pulumi_aws.ec2.key_pair",
     "SecurityGroup": "pulumi_aws.ec2.security_group",
-    "SecurityGroupIngressRule": "pulumi_aws.vpc.security_group_ingress_rule",
-    "SecurityGroupEgressRule": "pulumi_aws.vpc.security_group_egress_rule",
     "Instance": "pulumi_aws.ec2.instance",
-    "Command": "pulumi_command.remote.command",
-    "CopyToRemote": "pulumi_command.remote.copy_to_remote",
-    "LocalCommand": "pulumi_command.local.command",
+    "Command": "pulumi_command.remote",
+    "CopyToRemote": "pulumi_command.remote",
+    "LocalCommand": "pulumi_command.local",
     "PrivateKey": "pulumi_tls.private_key",
     "CertRequest": "pulumi_tls.cert_request",
     "SelfSignedCert": "pulumi_tls.self_signed_cert",
@@ -126,13 +125,13 @@ def test_what_is_not_rehearsed_is_refused_and_not_ignored(kind: str, resources: 
 @pytest.mark.parametrize(
     ("table", "module", "arguments"),
     [
-        (ssh.CONNECTION, "pulumi_command.remote._inputs", "ConnectionArgs"),
+        (ssh.CONNECTION, "pulumi_command.remote", "ConnectionArgs"),
         (firewall.INBOUND, "pulumi_digitalocean._inputs", "FirewallInboundRuleArgs"),
         (firewall.OUTBOUND, "pulumi_digitalocean._inputs", "FirewallOutboundRuleArgs"),
         (instance.METADATA, "pulumi_aws.ec2._inputs", "InstanceMetadataOptionsArgs"),
         (instance.ROOT, "pulumi_aws.ec2._inputs", "InstanceRootBlockDeviceArgs"),
-        (groups.INLINE, "pulumi_aws.ec2._inputs", "SecurityGroupIngressArgs"),
-        (groups.INLINE, "pulumi_aws.ec2._inputs", "SecurityGroupEgressArgs"),
+        (groups.RULE, "pulumi_aws.ec2._inputs", "SecurityGroupIngressArgs"),
+        (groups.RULE, "pulumi_aws.ec2._inputs", "SecurityGroupEgressArgs"),
         (tls.SUBJECT, "pulumi_tls._inputs", "CertRequestSubjectArgs"),
         (tls.SUBJECT, "pulumi_tls._inputs", "SelfSignedCertSubjectArgs"),
     ],
@@ -141,3 +140,40 @@ def test_nested_tables_are_the_sdks(table: dict[str, Any], module: str, argument
     expected = _inputs(getattr(importlib.import_module(module), arguments))
     assert set(table) == set(expected)
     assert {name for name, row in table.items() if row.required} == {n for n, needed in expected.items() if needed}
+
+
+def _compare(table: Any, published: Published) -> None:
+    assert {name for name, row in table.items() if row.replace} == set(published.replaces.split()), published.source
+    assert {name for name, row in table.items() if row.computed} == set(published.computed.split()), published.source
+
+
+@pytest.mark.parametrize("kind", SDK)
+def test_what_replaces_is_computed_or_has_a_default_is_the_providers(kind: str, resources: dict[str, Resource]) -> None:
+    table, published = resources[kind].inputs, PUBLISHED[kind]
+    _compare(table, published)
+    assert {name: row.default for name, row in table.items() if row.default is not None} == published.defaults
+
+
+@pytest.mark.parametrize(
+    ("table", "published"),
+    [(ssh.CONNECTION, CONNECTION), (instance.ROOT, ROOT), (instance.METADATA, METADATA)],
+    ids=["connection", "root", "metadata"],
+)
+def test_so_are_nested_ones(table: dict[str, Any], published: Published) -> None:
+    _compare(table, published)
+    # What else has a default there is what the cloud chooses: the provider leaves it open.
+    chosen = {name for name, row in table.items() if row.default is not None and not row.computed}
+    assert {name: table[name].default for name in chosen} == {**published.defaults}
+
+
+@pytest.mark.parametrize("kind", SDK)
+def test_what_is_computed_may_be_left_out_and_all_else_is_a_change(kind: str, resources: dict[str, Resource]) -> None:
+    """The real providers do so by their schema's word; here by the table's."""
+    handler = resources[kind]
+    for name, row in handler.inputs.items():
+        if row.required or row.default is not None:
+            continue
+        given = {name: {"a": "b"} if row.kind is dict else ["x"] if row.kind is list else "x"}
+        diff = handler.diff("id", given, {}, {})
+        assert diff.changes == (() if row.computed else (name,)), name
+        assert bool(diff.replaces) == (row.replace and not row.computed), name
