@@ -76,9 +76,11 @@ class Plain:
         self._until("test -s /run/plain/pid.2 && pgrep --parent $(cat /run/plain/pid.2)")
         time.sleep(1)  # the workers import the app; nothing says when they have
         self._sh("kill -WINCH $(cat /run/plain/pid); kill -TERM $(cat /run/plain/pid)")
+        # The new master takes over the old one's pid file once that has ended; another USR2 before is ignored.
+        self._until("test ! -e /run/plain/pid.2")
 
     def _until(self, condition: str) -> None:
-        self._sh(f"for _ in $(seq 100); do {condition} >/dev/null && exit; sleep 0.1; done; exit 1")
+        self._sh(f"for _ in $(seq 200); do {condition} >/dev/null && exit; sleep 0.1; done; exit 1")
 
     def _sh(self, script: str, *arguments: str, timeout: float = 60) -> None:
         self.site.read("sh", "-euc", script, "sh", *arguments, timeout=timeout)

@@ -21,7 +21,7 @@ The machine, with all that runs on it, has one processor to itself, as the defau
 another; 16 connections, kept, each asking again once it is answered. The client is [fortio](https://fortio.org) on both
 sides: ab and wrk can't open a unix socket, wrk and h2load can't show a client certificate.
 
-- *empty*, *page*: answers a second, chain by bare; the page is a template of about 1 ms ([bench/app](../bench/app)).
+- *empty*, *page*: answers a second, chain by bare; the page is a template of 1 ms ([bench/app](../bench/app)).
   Aim for the page: 0.85 at least.
 - *by processor time*: the same page, from how long the machine's processor was busy for each answer, which other work
   on the computer disturbs less.
@@ -34,7 +34,7 @@ TUNING = """\
 ## What is shipped, against a sweep and against stock defaults
 
 Each server alone on its unix socket, on one processor, a new connection for each request as the proxies make them.
-Two pages: one that works for about 1 ms, and one that waits 10 ms for an answer from elsewhere first. The sweep tries
+Two pages: one that works for 1 ms, and one that waits 10 ms for an answer from elsewhere first. The sweep tries
 each number of workers and threads of [bench/tuning.py](../bench/tuning.py) once; its best is then measured again, in
 turn with what is shipped, lest the luckiest look like the best. Stock: as the server's own documentation starts it.
 Aims: 0.95 of the best and, for the page that waits, 1.5 of stock at least: on one processor no number of workers makes
@@ -91,7 +91,7 @@ def serving_chart(part: Part) -> str:
             Bar(label=label, value=page, note=f"{page:.2f}"),
             Bar(label="empty app", value=empty, note=f"{empty:.2f}", ours=False),
         ]
-    return bars("A page of about 1 ms: answers a second, whole chain by bare server", list(groups.values()))
+    return bars("A page of 1 ms: answers a second, whole chain by bare server", list(groups.values()))
 
 
 def tuning(part: Part) -> str:
