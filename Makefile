@@ -30,9 +30,10 @@ test: unit ## Everything: unit, then real machines on the stand-in cloud
 	@./setup --machines
 	$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadfile -m "machines and not matrix"
 
-test-matrix: ## Every server behind every proxy, on real machines; a line for each pair
+test-matrix: ## Every server behind every proxy: load, check table, smuggling; a line for each
 	@./setup --machines
-	$(AS_ROOT) $(PYTHON) -m pytest -s -q tests/provisioning/test_servers_on_a_host.py tests/provisioning/smuggling
+	$(AS_ROOT) $(PYTHON) -m pytest -n 2 --dist loadfile -v -m machines \
+	    tests/provisioning/test_servers_on_a_host.py tests/provisioning/smuggling tests/rehearsal/checks/test_every_pair.py
 
 format:
 	$(PYTHON) -m ruff check --fix .

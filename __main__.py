@@ -57,7 +57,10 @@ def main() -> None:
         settings.host.cloud,
         os.environ,
         lambda key: pulumi.Config(key.split(":")[0]).get(key.split(":")[1]) is not None,
-        restores=settings.edge.at_destroy == "restore",
+        by_itself={
+            **({"edge.at_destroy: restore": "keep"} if settings.edge.at_destroy == "restore" else {}),
+            **({"edge.purge_after_release: true": "false"} if settings.edge.purge_after_release else {}),
+        },
     )
     if missing:
         raise declared.SettingsError(missing)

@@ -144,7 +144,7 @@ def app_code(settings: declared.App, folder: Path) -> tuple[app.Code, str]:
         return app.AppOnTheWeb(url=settings.source, sha256=settings.sha256), settings.entrypoint
     source = folder / settings.source
     name = settings.entrypoint or found_entrypoint(source)
-    inspection.inspect(source, name, app.versions(settings.server), page=settings.maintenance_page)
+    inspection.inspect(source, name, app.versions(settings.server), files=app.files(settings))
     for line in shapes.notices(source):
         pulumi.log.info(line)
     return app.archive(source, folder / ".releases", exclude=settings.exclude), name
@@ -222,7 +222,11 @@ def site(
                     body_timeout=settings.proxy.timeouts.body,
                     response_timeout=settings.proxy.timeouts.response,
                     idle_timeout=settings.proxy.timeouts.idle,
+                    buffer_uploads=settings.proxy.buffer_uploads,
+                    uwsgi=isinstance(settings.app.server, declared.Uwsgi) and settings.app.server.protocol == "uwsgi",
                     health_path=settings.app.health.path,
+                    static=tuple(app.static(settings.app, app_entrypoint)),
+                    uploads=settings.app.uploads,
                 ),
             ),
             authorized_keys=settings.operator.ssh_keys,
@@ -237,6 +241,7 @@ def site(
             minimum_tls=settings.edge.minimum_tls,
             manage_zone_settings=settings.edge.manage_zone_settings,
             at_destroy=settings.edge.at_destroy,
+            purge_after_release=settings.edge.purge_after_release,
             client_ca=client_ca(settings.edge.client_ca, folder),
         ),
         pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider] if provider else None)),

@@ -51,4 +51,6 @@ class Release(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=uploaded),
         )
         self.live: pulumi.Resource = live
+        self.summary: pulumi.Output[str] = live.stdout
+        """What the release tool said: it names the release."""
         self.register_outputs({"source": args.source})

@@ -10,7 +10,6 @@ for _package in (
     "pulumi_aws",
     "pulumi_aws.ec2",
     "pulumi_aws.ssm",
-    "pulumi_aws.vpc",
 ):
     defer_init(_package)
 
@@ -19,6 +18,8 @@ with uncollected():
         GetSubnetsFilterArgs,
         InstanceMetadataOptionsArgs,
         InstanceRootBlockDeviceArgs,
+        SecurityGroupEgressArgs,
+        SecurityGroupIngressArgs,
     )
     from pulumi_aws.ec2.get_subnet import get_subnet
     from pulumi_aws.ec2.get_subnets import get_subnets
@@ -28,8 +29,6 @@ with uncollected():
     from pulumi_aws.ec2.security_group import SecurityGroup
     from pulumi_aws.provider import Provider as AwsProvider
     from pulumi_aws.ssm.get_parameter import get_parameter
-    from pulumi_aws.vpc.security_group_egress_rule import SecurityGroupEgressRule
-    from pulumi_aws.vpc.security_group_ingress_rule import SecurityGroupIngressRule
     from pulumi_cloudflare._inputs import GetDnsRecordsNameArgs, GetZoneFilterArgs
     from pulumi_cloudflare.authenticated_origin_pulls_certificate import (
         AuthenticatedOriginPullsCertificate,
@@ -66,8 +65,8 @@ __all__ = [
     "KeyPair",
     "OriginCaCertificate",
     "SecurityGroup",
-    "SecurityGroupEgressRule",
-    "SecurityGroupIngressRule",
+    "SecurityGroupEgressArgs",
+    "SecurityGroupIngressArgs",
     "SshKey",
     "Tag",
     "ZoneSetting",

@@ -18,6 +18,7 @@ from components.host import Host, HostArgs
 from components.origin import Origin, OriginArgs
 from components.origin_certificate import OriginCertificate, OriginCertificateArgs
 from components.origin_pulls import OriginPulls, OriginPullsArgs
+from components.purge import Purge, PurgeArgs
 from components.release import Release, ReleaseArgs
 from components.verified_origin import VerifiedOrigin, VerifiedOriginArgs
 from components.zone_before import ZoneBefore, ZoneBeforeArgs
@@ -56,6 +57,8 @@ class SiteArgs:
     manage_zone_settings: bool = True
     at_destroy: Literal["keep", "restore"] = "keep"
     """What destroy does to the zone's settings."""
+    purge_after_release: bool = False
+    """Whether Cloudflare's cache of the hostname is emptied once a release is live."""
     client_ca: str | None = None
     """PEM. The CA of the zone's client certificate when another stack made it; None makes and uploads one."""
 
@@ -162,6 +165,13 @@ class Site(pulumi.ComponentResource):
             before=before.remembered,
             after=[verified.proof, release.live],
         )
+        if args.purge_after_release:
+            Purge(
+                f"{name}-purge",
+                PurgeArgs(zone_id=args.zone_id, hosts=[args.hostname], release=release.summary),
+                inside,
+                after=[release.live, edge],
+            )
         self.url = edge.url
         self.ipv4 = host.ipv4
         self.ipv6 = host.ipv6

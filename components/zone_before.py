@@ -11,9 +11,11 @@ from typing import Any, Literal
 import pulumi
 from pulumi_command import local
 
-from components.zone_before_script import PULLS
+from components.zone_script import PULLS
 
-_SCRIPT = Path(__file__).with_name("zone_before_script.py")
+# The script's text and not its path: destroy needs no checkout, or another one.
+INTERPRETER = ["python3", "-I", "-c", Path(__file__).with_name("zone_script.py").read_text()]
+"""What runs zone_script.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +44,7 @@ class ZoneBefore(pulumi.ComponentResource):
         owned: dict[str, Any] = {**args.settings, **({PULLS: True} if args.origin_pulls else {})}
         self.remembered: pulumi.Resource = local.Command(
             f"{name}-remembered",
-            # The script's text and not its path: destroy needs no checkout, or another one.
-            interpreter=["python3", "-I", "-c", _SCRIPT.read_text()],
+            interpreter=INTERPRETER,
             create="remember",
             update="remember",
             delete="restore",

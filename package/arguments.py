@@ -49,12 +49,12 @@ class OperatorSettings(TypedDict):
 
 
 class ServerSettings(TypedDict):
-    """Waitress: one process, several threads. Or: Gunicorn: several processes. An app's gunicorn.conf.py is read. Or: uWSGI over HTTP: several processes. An app's uwsgi.ini is read. Hyphens of its names are underscores here. Or: Granian: several processes, the HTTP part in Rust. Or: gevent's own server: one process, a greenlet for each request. For more than one core, Gunicorn with gevent. Or: Eventlet's own server: one process. A dead end: its authors plan to archive it; gevent is the way on. Or: Twisted Web: one process, an event loop outside and threads inside. Or: Apache with mod_wsgi in daemon mode, both Debian's. Hyphens of its names are underscores here."""
+    """Waitress: one process, several threads. Or: Gunicorn: several processes. An app's gunicorn.conf.py is read. Or: uWSGI: several processes. An app's uwsgi.ini is read. Hyphens of its names are underscores here. Or: Granian: several processes, the HTTP part in Rust. Or: gevent's own server: one process, a greenlet for each request. For more than one core, Gunicorn with gevent. Or: Eventlet's own server: one process. A dead end: its authors plan to archive it; gevent is the way on. Or: Twisted Web: one process, an event loop outside and threads inside. Or: Apache with mod_wsgi in daemon mode, both Debian's. Hyphens of its names are underscores here."""
 
     kind: NotRequired[str]
     """The WSGI server."""
     access_log: NotRequired[bool]
-    """One line a request in the journal, with the visitor's address."""
+    """A line a request in the app's journal too; the proxy's access log has one of each already."""
     threads: NotRequired[int]
     """Requests that are worked on at once. Or: Threads of each gthread worker. Left out: 8. Or: Threads of each process. Left out: 8. Or: Threads of each process."""
     connection_limit: NotRequired[int]
@@ -89,6 +89,8 @@ class ServerSettings(TypedDict):
     """Processes. Left out: as many as the host's cores and memory bear."""
     gevent: NotRequired[int]
     """Greenlets of each process, in place of threads."""
+    protocol: NotRequired[str]
+    """What the proxy speaks to it; `uwsgi` is its own protocol, which Nginx and Apache speak. Whoever opens that socket can run code as the app: it is open to the proxy alone, as the other is."""
     harakiri: NotRequired[int]
     """A process that works longer on one request is killed. Seconds."""
     listen: NotRequired[int]
@@ -134,6 +136,19 @@ class HealthSettings(TypedDict):
     """How long a new release may take until it is healthy. Seconds."""
 
 
+class RateLimitSettings(TypedDict):
+    """How often one visitor (an address, in IPv6 its /64) may ask: 429 and Retry-After beyond."""
+
+    requests: NotRequired[int]
+    """Requests in `seconds`, on average. Left out: no limit."""
+    seconds: NotRequired[int]
+    """The time that `requests` is for. Seconds."""
+    burst: NotRequired[int]
+    """Requests that may come at once. Left out: as many as `requests`."""
+    paths: NotRequired[Sequence[str]]
+    """What is counted: these paths and what is below them, together. Empty: all that reaches the app."""
+
+
 class AppSettings(TypedDict):
     """The app and its life."""
 
@@ -159,6 +174,14 @@ class AppSettings(TypedDict):
     """How long an old release, or host, may finish its requests. Seconds."""
     maintenance_page: NotRequired[str]
     """An HTML file of the app, shown with 503 after `release maintenance on`; else a plain page."""
+    error_page: NotRequired[str]
+    """An HTML file of the app, shown with 502, 503 or 504 while the app does not answer; else a plain page. What the app answers itself, errors too, is never replaced."""
+    static: NotRequired[Mapping[str, str]]
+    """Files that the proxy serves from disk: paths on the site, each with a folder (or file) of the app. What is not there the app is asked for. Without it `/static` is the folder `static` beside the entrypoint's module, as in Flask; with `{}` the app is asked for everything."""
+    uploads: NotRequired[Sequence[str]]
+    """Paths on the site, like `/uploads`, below which the proxy serves what the app wrote to the folder of the same name in `ORIGIN_SHARED`, which outlives releases. Everybody can read it."""
+    rate_limit: NotRequired[RateLimitSettings]
+    """How often one visitor may ask."""
     exclude: NotRequired[Sequence[str]]
     """Globs of files that stay at home, beside .git, .venv, __pycache__ and .env files."""
 
@@ -183,6 +206,8 @@ class ProxySettings(TypedDict):
     """The proxy. The host is made for it: another one replaces the host."""
     max_body: NotRequired[str]
     """The largest request body (upload)."""
+    buffer_uploads: NotRequired[bool]
+    """Whether the app gets a request only once its body is whole, so that slow uploads hold no worker, or as it comes. Caddy keeps bodies in memory (up to max_body each), nginx and Apache in files."""
     timeouts: NotRequired[TimeoutsSettings]
     """Timeouts towards Cloudflare and the app."""
 
@@ -200,6 +225,8 @@ class EdgeSettings(TypedDict):
     """The oldest TLS that visitors may use. In quotes."""
     certificate_days: NotRequired[int]
     """How long the origin certificate lasts. It is renewed by `up` only."""
+    purge_after_release: NotRequired[bool]
+    """Whether Cloudflare's cache of `site.hostname` is emptied once `up` has made a release. Purging takes CLOUDFLARE_API_TOKEN in the environment, with the right to."""
 
 
 class SiteArgs(TypedDict):

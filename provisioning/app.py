@@ -184,6 +184,17 @@ class HealthSettings(Protocol):
     def timeout(self) -> int: ...
 
 
+class RateLimitSettings(Protocol):
+    @property
+    def requests(self) -> int | None: ...
+    @property
+    def seconds(self) -> int: ...
+    @property
+    def burst(self) -> int | None: ...
+    @property
+    def paths(self) -> Sequence[str]: ...
+
+
 class AppSettings(Protocol):
     """What of the stack's `app` section the manifest is made from."""
 
@@ -201,6 +212,21 @@ class AppSettings(Protocol):
     def drain(self) -> int: ...
     @property
     def maintenance_page(self) -> str | None: ...
+    @property
+    def error_page(self) -> str | None: ...
+    @property
+    def static(self) -> Mapping[str, str] | None: ...
+    @property
+    def uploads(self) -> Sequence[str]: ...
+    @property
+    def rate_limit(self) -> RateLimitSettings: ...
+
+
+def _rate_limit(limit: RateLimitSettings) -> Mapping[str, Any] | None:
+    if limit.requests is None:
+        return None
+    burst = limit.burst or limit.requests
+    return {"requests": limit.requests, "seconds": limit.seconds, "burst": burst, "paths": list(limit.paths)}
 
 
 def versions(server: servers.ServerSettings) -> Versions:
@@ -209,18 +235,41 @@ def versions(server: servers.ServerSettings) -> Versions:
     return Versions(oldest_safe={**known.oldest_safe}, too_new={**known.too_new})
 
 
+def files(app: AppSettings) -> Mapping[str, str]:
+    """Paths in the app's folder that must be there, by the setting that names them."""
+    pages = {"app.maintenance_page": app.maintenance_page, "app.error_page": app.error_page}
+    static = {f"app.static.{url}": place for url, place in (app.static or {}).items()}
+    return {**{key: page for key, page in pages.items() if page}, **static}
+
+
+def static(app: AppSettings, entrypoint: str) -> Mapping[str, Sequence[str]]:
+    """Where in the app's folder the files of a URL path are: in the first place that is there, if any.
+
+    Unless told otherwise, as Flask(__name__) has it: /static is the folder `static` beside the entrypoint's module.
+    """
+    if app.static is not None:
+        return {url: [place] for url, place in app.static.items()}
+    module = entrypoint.partition(":")[0]
+    if module.endswith(".py"):
+        folders = [Path(module).parent]
+    else:
+        package = Path(*module.split("."))
+        folders = [base / folder for base in (Path(), Path("src")) for folder in (package, package.parent)]
+    return {"/static": list(dict.fromkeys((folder / "static").as_posix() for folder in folders))}
+
+
 def manifest(code: Code, app: AppSettings, entrypoint: str, hostname: str) -> Mapping[str, Any]:
     """What `release deploy` reads on the host, without the environment, which is secret and joins it on the way."""
-    server = servers.name(app.server)
+    server, served = servers.name(app.server), static(app, entrypoint)
     # What could not be looked over here, the host looks over when it has fetched it.
-    asked = {"entrypoint": entrypoint, "page": app.maintenance_page}
+    asked = {"entrypoint": entrypoint, "files": files(app)}
     return {
         "source": code.source,
         **code.located(),
         "inspect": {} if code.path else asked | asdict(versions(app.server)),
-        "run": servers.argv(app.server, entrypoint),
+        "run": servers.argv(app.server, entrypoint, _rate_limit(app.rate_limit)),
         "requirements": servers.requirements(server),
-        "packages": list(servers.SERVERS[server].packages),
+        "packages": [*servers.SERVERS[server].packages, *(["brotli"] if served else [])],
         # So that a release command is written as at home: flask db upgrade.
         "variables": {} if "." in entrypoint.partition(":")[2].partition("(")[0] else {"FLASK_APP": entrypoint},
         "health": {"path": app.health.path, "host": hostname, "timeout": app.health.timeout},
@@ -229,4 +278,7 @@ def manifest(code: Code, app: AppSettings, entrypoint: str, hostname: str) -> Ma
         "keep": app.keep,
         "drain": app.drain,
         "maintenance_page": app.maintenance_page,
+        "error_page": app.error_page,
+        "static": served,
+        "uploads": list(app.uploads),
     }

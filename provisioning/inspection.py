@@ -40,16 +40,20 @@ class Versions:
     too_new: Mapping[str, str]
 
 
-def inspect(folder: Path, entrypoint: str, versions: Versions, *, page: str | None = None) -> None:
-    """What can be known without running the app: it says what to install, and `entrypoint` and `page` are there.
+def inspect(folder: Path, entrypoint: str, versions: Versions, *, files: Mapping[str, str]) -> None:
+    """What can be known without running the app: it says what to install, and `entrypoint` and `files` are there.
+
+    `files` are paths in the folder, by the setting that names them; of app.static's, folders will do.
 
     Raises AppRefused. Nothing is imported, so names that come from `import *` or `__getattr__` are believed.
     """
     if not folder.is_dir():
         raise no_folder(folder)
     _check_requirements(folder, versions)
-    if page and not (folder / page).is_file():
-        raise AppRefused("app.maintenance_page", f'"{page}" is not a file in "{folder}"')
+    for key, path in files.items():
+        static = key.startswith("app.static")
+        if not (folder / path).is_file() and not (static and (folder / path).is_dir()):
+            raise AppRefused(key, f'"{path}" is not a file{" or folder" * static} in "{folder}"')
     module, _, name = entrypoint.partition(":")
     if entrypoint.endswith(".py"):
         module, name = entrypoint.removesuffix(".py").replace("/", "."), "application"
@@ -238,6 +242,6 @@ if __name__ == "__main__":
     asked = json.loads(sys.argv[2])
     floors = Versions(oldest_safe=asked["oldest_safe"], too_new=asked["too_new"])
     try:
-        inspect(Path(sys.argv[1]), asked["entrypoint"], floors, page=asked["page"])
+        inspect(Path(sys.argv[1]), asked["entrypoint"], floors, files=asked["files"])
     except AppRefused as refused:
         sys.exit(str(refused))

@@ -45,7 +45,73 @@ COMPRESSED = (
     *("application/atom+xml", "application/wasm", "image/svg+xml", "font/ttf", "font/otf"),
 )
 
+TYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "text/html; charset=utf-8": ("html", "htm"),
+        "text/css; charset=utf-8": ("css",),
+        "text/javascript; charset=utf-8": ("js", "mjs"),
+        "text/plain; charset=utf-8": ("txt",),
+        "text/markdown; charset=utf-8": ("md",),
+        "text/csv; charset=utf-8": ("csv",),
+        "text/vtt; charset=utf-8": ("vtt",),
+        "application/json": ("json", "map"),
+        "application/manifest+json": ("webmanifest",),
+        "application/xml": ("xml",),
+        "application/rss+xml": ("rss",),
+        "application/atom+xml": ("atom",),
+        "application/wasm": ("wasm",),
+        "application/pdf": ("pdf",),
+        "application/zip": ("zip",),
+        "font/woff2": ("woff2",),
+        "font/woff": ("woff",),
+        "font/ttf": ("ttf",),
+        "font/otf": ("otf",),
+        "image/svg+xml": ("svg",),
+        "image/png": ("png",),
+        "image/jpeg": ("jpg", "jpeg"),
+        "image/gif": ("gif",),
+        "image/webp": ("webp",),
+        "image/avif": ("avif",),
+        "image/x-icon": ("ico",),
+        "audio/mpeg": ("mp3",),
+        "audio/mp4": ("m4a",),
+        "audio/ogg": ("ogg", "oga", "opus"),
+        "audio/wav": ("wav",),
+        "video/mp4": ("mp4", "m4v"),
+        "video/webm": ("webm",),
+    }
+)
+"""Of files from disk, by the end of the name; the same from every proxy. Any other is application/octet-stream, which
+with nosniff is never a page, a style or a script."""
+
+UPLOAD_TYPES = {
+    type: ends for type, ends in TYPES.items() if type.startswith(("image/", "audio/", "video/", "text/plain"))
+}
+"""What a stranger's upload may be shown as. The rest, pages and scripts among it, is saved."""
+
+UPLOAD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+"""Content-Security-Policy of an upload, which may be an SVG with a script: as GitHub serves files of its users."""
+
+CODINGS = {coding: rf"(^|,)\s*{coding}\s*(;\s*q=(1|0[.]0*[1-9])[0-9.]*\s*)?(,|$)" for coding in ("br", "gzip")}
+"""Of files that were compressed beforehand, the best first, and an Accept-Encoding that takes it. Cloudflare asks for
+these two. https://developers.cloudflare.com/fundamentals/reference/http-headers/#accept-encoding"""
+
+PUBLISHED = tuple(
+    f"{release}/public/{age}/{coding}"
+    for release in ("current", "previous")
+    for age in ("immutable", "static")
+    for coding in ("CODING", "plain")
+)
+"""Where a file may be, below /srv/app; CODING is the best that the client takes."""
+
+MAX_AGE = {"static": 60, "immutable": 31_536_000, "uploads": 604_800}
+"""Seconds. A file that keeps its name is asked for again after a minute, with its ETag."""
+
+# A file's name, and a folder's: none that begins with a dot. As it can be written in the files of all three proxies.
+_SEGMENT = r"[^./\x00-\x1f\x3f\x5c\x7f][^/\x00-\x1f\x3f\x5c\x7f]*"
+
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
+_FOLDER = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 
@@ -53,7 +119,8 @@ _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 class ProxyOptions:
     """Limits of the proxy; times in seconds.
 
-    Raises ValueError for a path that would need quoting and for a grace period that the unit would cut off.
+    Raises ValueError for a path that would need quoting, for a grace period that the unit would cut off, and for a
+    protocol that the proxy does not speak.
     """
 
     kind: Kind = "caddy"
@@ -63,19 +130,35 @@ class ProxyOptions:
     body_timeout: int = 120
     response_timeout: int = 120
     """How long the app may take to begin its answer; Cloudflare gives up (524) after 120 s."""
+    answer_timeout: int = 3600
+    """How long the visitor may take to read an answer where only the whole can be bounded (Caddy). Elsewhere it is
+    `body_timeout`, between two writes."""
     idle_timeout: int = 930
+    buffer_uploads: bool = False
+    """Whether the app gets a request only once its body is whole; else as the body comes."""
     restart_wait: int = 10
     """How long a request waits for an app that is being restarted before it gets a 502; Caddy alone can wait."""
     grace_period: int = 30
     """How long a stopping or reloading proxy waits for requests under way; less than STOP_TIMEOUT."""
     hsts: int = 31_536_000
     """max-age of Strict-Transport-Security, where the app does not set the header itself."""
+    uwsgi: bool = False
+    """Whether a release that speaks uWSGI's own protocol is asked in it."""
     health_path: str | None = None
     """Kept out of the access log."""
+    static: tuple[str, ...] = ()
+    """Paths below which the release's published files are served, and the one's before; or whole paths of files."""
+    uploads: tuple[str, ...] = ()
+    """Paths below which the folder of the same name in /srv/app/shared is served."""
 
     def __post_init__(self) -> None:
         if self.health_path is not None and not _PATH.fullmatch(self.health_path):
             raise ValueError(f"health path {self.health_path!r}: letters, digits and . _ ~ / - after a leading /")
+        if self.uwsgi and not PROGRAMS[self.kind].uwsgi:
+            raise ValueError(f"{self.kind} does not speak uWSGI's own protocol")
+        for path in (*self.static, *self.uploads):
+            if not _FOLDER.fullmatch(path):
+                raise ValueError(f"path {path!r}: letters, digits and . _ - after each /")
         if not 0 <= self.grace_period < STOP_TIMEOUT:
             raise ValueError(f"grace period {self.grace_period}: 0 to {STOP_TIMEOUT - 1} seconds")
 
@@ -101,6 +184,23 @@ def configuration(
         "ciphers": CIPHERS,
         "groups": GROUPS,
         "compressed": COMPRESSED,
+        "static": below(proxy.static),
+        "uploads": below(proxy.uploads),
+        "published": PUBLISHED,
+        "codings": CODINGS,
+        "age": MAX_AGE,
+        "upload_policy": UPLOAD_POLICY,
+        "types": TYPES,
+        "upload_types": UPLOAD_TYPES,
     }
     names = (*PROGRAMS[proxy.kind].files, "edge.nft")
     return {name: render(f"etc/origin/current/{name}.j2", **values) for name in names}
+
+
+def below(paths: Sequence[str]) -> str:
+    """A regular expression, in what RE2 and PCRE have in common, for the paths and for files below them; "" for none.
+
+    Whatever else is asked for, the app is asked: dotfiles, empty segments and ways up are never looked for on disk.
+    """
+    names = "|".join(path.removeprefix("/").replace(".", "[.]") for path in paths)
+    return f"^/({names})(/{_SEGMENT})*$" if paths else ""

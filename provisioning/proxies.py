@@ -21,6 +21,8 @@ class Program:
     """Without ".service"."""
     holds_port: bool = True
     """Whether it takes port 443 from systemd (SOCKET); else it opens the port itself."""
+    uwsgi: bool = True
+    """Whether it speaks uWSGI's own protocol."""
     user: str
     """Its user and its group, which may read the origin's key."""
     configuration: str
@@ -35,7 +37,7 @@ class Program:
 
 PROGRAMS: Mapping[Kind, Program] = MappingProxyType(
     {
-        "caddy": Program(unit="caddy", user="caddy", configuration="Caddyfile"),
+        "caddy": Program(unit="caddy", uwsgi=False, user="caddy", configuration="Caddyfile"),
         "nginx": Program(unit="nginx", user="www-data", configuration="nginx.conf"),
         "apache": Program(
             unit="apache2", user="www-data", configuration="apache2.conf", beside=("headers.lua",), holds_port=False

@@ -23,6 +23,7 @@ TOOLS = {
     **dict.fromkeys(_LIBRARY, 0o644),
     "etc/systemd/system/app@.service": 0o644,
     "etc/systemd/system/release-converge.service": 0o644,
+    "etc/systemd/system/srv-app-served.mount": 0o644,
 }
 """Path under files/ and mode on the host."""
 
@@ -32,7 +33,8 @@ INSPECTION = "usr/local/lib/origin/inspection.py"
 INSTALL = (
     "base64 -d | sudo tar --extract --gzip --directory=/ --no-overwrite-dir"
     " && sudo systemctl daemon-reload"
-    " && sudo systemctl enable --quiet --no-reload release-converge.service"
+    " && sudo systemctl enable --quiet --no-reload release-converge.service srv-app-served.mount"
+    " && sudo systemctl start srv-app-served.mount"
 )
 """A command for `deploy` that takes archive() on its standard input. May run again, also while a site is served."""
 

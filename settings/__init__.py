@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from settings import problems
-from settings.app import App, Health
+from settings.app import App, Health, RateLimit
 from settings.credentials import (
     check_secret,
     check_secret_key,
@@ -21,6 +21,7 @@ from settings.credentials import (
     missing_credentials,
 )
 from settings.edge import Edge
+from settings.fields import Refused
 from settings.host import Droplet, Ec2
 from settings.operator import Operator
 from settings.problems import SettingsError
@@ -42,6 +43,7 @@ __all__ = [
     "ModWsgi",
     "Operator",
     "Proxy",
+    "RateLimit",
     "Settings",
     "SettingsError",
     "Site",
@@ -66,8 +68,20 @@ class Settings(Section):
     host: Annotated[Droplet | Ec2, Field(discriminator="cloud")] = Field(description="The machine.")
     operator: Operator = Field(description="Who may reach the machine by SSH.")
     app: App = Field(description="The app and its life.")
-    proxy: Proxy = Field(default=Proxy(), description="The reverse proxy.")
+    proxy: Proxy = Field(default=Proxy(), validate_default=True, description="The reverse proxy.")
     edge: Edge = Field(default=Edge(), description="Cloudflare's side.")
+
+    @field_validator("proxy")
+    @classmethod
+    def _speaks_the_server_s_protocol(cls, value: Proxy, info: ValidationInfo) -> Proxy:
+        app: App | None = info.data.get("app")
+        if app and isinstance(app.server, Uwsgi) and app.server.protocol == "uwsgi" and value.kind == "caddy":
+            raise Refused(
+                'kind: "caddy" does not speak uWSGI\'s own protocol, which app.server.protocol asks for',
+                allowed="nginx, apache",
+                do="choose one of them, or write http as app.server.protocol",
+            )
+        return value
 
 
 def load(config: Mapping[str, object]) -> Settings:
@@ -101,6 +115,11 @@ def notices(settings: Settings) -> list[str]:
         lines.append(
             "app.server: Eventlet is a dead end: its authors plan to archive it, and Gunicorn 26 dropped its worker; "
             "do: plan a move to gevent or threads"
+        )
+    if getattr(settings.app.server, "worker_class", "") == "sync" and not settings.proxy.buffer_uploads:
+        lines.append(
+            "app.server: a sync worker that gets a slow visitor's upload does nothing else meanwhile; "
+            "do: write proxy.buffer_uploads: true, or choose worker_class gthread"
         )
     if not settings.operator.ssh_keys:
         lines.append("operator.ssh_keys: none; only the program's own key can log in")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, PlainSerializer, ValidationInfo
+from pydantic import AfterValidator, Field, PlainSerializer, ValidationInfo, model_validator
 from pydantic import field_validator as validates
 
 from settings.fields import (
     AppFile,
+    AppPath,
     Command,
     Entrypoint,
     EnvironmentName,
@@ -20,12 +21,19 @@ from settings.fields import (
     Refused,
     Sha256,
     Source,
+    UrlFolder,
     UrlPath,
     remote,
     shown,
 )
 from settings.section import Seconds, Section
 from settings.server import Server, Waitress
+
+Static = Annotated[Mapping[UrlFolder, AppPath], AfterValidator(MappingProxyType), PlainSerializer(dict)]
+
+
+def _overlap(one: str, other: str) -> bool:
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/")
 
 
 class Health(Section):
@@ -35,6 +43,28 @@ class Health(Section):
         default="/", description="Asked with the site's hostname; any 2xx is healthy, a redirect is not."
     )
     timeout: int = Seconds(1, 600, 30, "How long a new release may take until it is healthy.")
+
+
+class RateLimit(Section):
+    """How often one visitor (an address, in IPv6 its /64) may ask: 429 and Retry-After beyond."""
+
+    requests: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Requests in `seconds`, on average. Left out: no limit."
+    )
+    seconds: int = Seconds(1, 86_400, 60, "The time that `requests` is for.")
+    burst: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Requests that may come at once. Left out: as many as `requests`."
+    )
+    paths: Listed[UrlPath] = Field(
+        default=(),
+        description="What is counted: these paths and what is below them, together. Empty: all that reaches the app.",
+    )
+
+    @model_validator(mode="after")
+    def _of_some_requests(self) -> Self:
+        if self.requests is None and self.model_fields_set - {"requests"}:
+            raise Refused("has no `requests`, so nothing is limited", do="add them, or remove the section")
+        return self
 
 
 class App(Section):
@@ -74,6 +104,23 @@ class App(Section):
         default=None,
         description="An HTML file of the app, shown with 503 after `release maintenance on`; else a plain page.",
     )
+    error_page: AppFile | None = Field(
+        default=None,
+        description="An HTML file of the app, shown with 502, 503 or 504 while the app does not answer; else a plain "
+        "page. What the app answers itself, errors too, is never replaced.",
+    )
+    static: Static | None = Field(
+        default=None,
+        description="Files that the proxy serves from disk: paths on the site, each with a folder (or file) of the "
+        "app. What is not there the app is asked for. Without it `/static` is the folder `static` beside the "
+        "entrypoint's module, as in Flask; with `{}` the app is asked for everything.",
+    )
+    uploads: Listed[UrlFolder] = Field(
+        default=(),
+        description="Paths on the site, like `/uploads`, below which the proxy serves what the app wrote to the folder "
+        "of the same name in `ORIGIN_SHARED`, which outlives releases. Everybody can read it.",
+    )
+    rate_limit: RateLimit = Field(default=RateLimit(), description="How often one visitor may ask.")
     exclude: Listed[Pattern] = Field(
         default=(),
         description="Globs of files that stay at home, beside .git, .venv, __pycache__ and .env files.",
@@ -97,6 +144,16 @@ class App(Section):
     def _known_before(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None and remote(info.data.get("source", "")):
             raise Refused("is missing, and only in a folder can it be looked for", do="add it")
+        return value
+
+    @validates("uploads")
+    @classmethod
+    def _apart(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        written: Mapping[str, str] | None = info.data.get("static")
+        static = ("/static",) if written is None else tuple(written)
+        for path in value:
+            if other := next((each for each in static if _overlap(path, each)), None):
+                raise Refused(f"{shown(path)} and app.static's {shown(other)} are one in the other", do="rename one")
         return value
 
     @validates("exclude")

@@ -102,12 +102,16 @@ _DIGITALOCEAN = (("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"), "digitaloc
 
 
 def missing_credentials(
-    cloud: str, environ: Mapping[str, str], has_config: Callable[[str], bool], *, restores: bool = False
+    cloud: str,
+    environ: Mapping[str, str],
+    has_config: Callable[[str], bool],
+    *,
+    by_itself: Mapping[str, str] | None = None,
 ) -> list[str]:
     """One plain line for each credential that neither the environment nor the configuration has.
 
-    `has_config("cloudflare:apiToken")` tells whether the stack holds such a key. `restores` is edge.at_destroy: no
-    configuration reaches what then speaks to Cloudflare.
+    `has_config("cloudflare:apiToken")` tells whether the stack holds such a key. `by_itself` holds settings for which
+    the program speaks to Cloudflare without the provider, where no configuration reaches, and what to write instead.
     """
     needed = [_CLOUDFLARE, _DIGITALOCEAN] if cloud == "digitalocean" else [_CLOUDFLARE]
     given = {name for name, value in environ.items() if value.strip()}
@@ -117,6 +121,9 @@ def missing_credentials(
         if not given.intersection(names) and not has_config(key)
     ]
     (token,), key = _CLOUDFLARE
-    if restores and token not in given and has_config(key):
-        lines.append(f"edge.at_destroy: restore reads {token}, which is not exported; do: export it, or write keep")
+    if token not in given and has_config(key):
+        lines += [
+            f"{setting} reads {token}, which is not exported; do: export it, or write {other}"
+            for setting, other in (by_itself or {}).items()
+        ]
     return lines

@@ -38,6 +38,11 @@ class Edge(Section):
     certificate_days: Literal[7, 30, 90, 365, 730, 1095, 5475] = Field(
         default=5475, description="How long the origin certificate lasts. It is renewed by `up` only."
     )
+    purge_after_release: bool = Field(
+        default=False,
+        description="Whether Cloudflare's cache of `site.hostname` is emptied once `up` has made a release. Purging "
+        "takes CLOUDFLARE_API_TOKEN in the environment, with the right to.",
+    )
 
     @validates("client_ca")
     @classmethod

@@ -519,6 +519,23 @@ AppFile = Annotated[
 ]
 
 
+def app_path(value: object) -> str:
+    """A file's or folder's path inside the app's folder, but not that folder itself. Raises Refused."""
+    text = _text(value)
+    parts = text.removesuffix("/").removeprefix("./").split("/")
+    if text.startswith("~") or not {"", ".", ".."}.isdisjoint(parts):
+        raise Refused(
+            f"{shown(value)} is not a folder or file inside the app's folder",
+            allowed="a path from there, like static or shop/static; never the whole",
+        )
+    return "/".join(parts)
+
+
+AppPath = Annotated[
+    str, BeforeValidator(app_path), WithJsonSchema({"type": "string", "title": "folder or file", "pattern": "^[^/~]"})
+]
+
+
 def pattern(value: object) -> str:
     """A glob of paths inside the app's folder. Raises Refused."""
     text = _text(value)
@@ -545,6 +562,27 @@ UrlPath = Annotated[
     str,
     BeforeValidator(url_path),
     WithJsonSchema({"type": "string", "title": "path", "pattern": r"^/([^/\s#\\][^\s#\\]*)?$"}),
+]
+
+_NAME = "[A-Za-z0-9_-][A-Za-z0-9._-]*"
+
+
+def url_folder(value: object) -> str:
+    """A path on the site below which files are served, without a slash at its end. Raises Refused."""
+    text = _text(value).rstrip("/")
+    if not re.fullmatch(rf"(/{_NAME})+", text):
+        raise Refused(
+            f"{shown(value)} is not a path that files can be served below",
+            allowed="one like /static or /site/media, of letters, digits and . _ -",
+            do="" if text else "name the folders and files one by one: the app answers everything else",
+        )
+    return text
+
+
+UrlFolder = Annotated[
+    str,
+    BeforeValidator(url_folder),
+    WithJsonSchema({"type": "string", "title": "path", "pattern": rf"^(/{_NAME})+/*$"}),
 ]
 
 # ---- amounts ----

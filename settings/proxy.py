@@ -32,4 +32,9 @@ class Proxy(Section):
         json_schema_extra={"default": "10MB"},
         description="The largest request body (upload).",
     )
+    buffer_uploads: bool = Field(
+        default=False,
+        description="Whether the app gets a request only once its body is whole, so that slow uploads hold no worker, "
+        "or as it comes. Caddy keeps bodies in memory (up to max_body each), nginx and Apache in files.",
+    )
     timeouts: Timeouts = Field(default=Timeouts(), description="Timeouts towards Cloudflare and the app.")

@@ -15,7 +15,10 @@ from settings.section import Seconds, Section
 
 
 def AccessLog() -> Any:
-    return Field(default=True, description="One line a request in the journal, with the visitor's address.")
+    return Field(
+        default=False,
+        description="A line a request in the app's journal too; the proxy's access log has one of each already.",
+    )
 
 
 def Workers() -> Any:
@@ -87,7 +90,7 @@ class Gunicorn(Section):
 
 
 class Uwsgi(Section):
-    """uWSGI over HTTP: several processes. An app's uwsgi.ini is read. Hyphens of its names are underscores here."""
+    """uWSGI: several processes. An app's uwsgi.ini is read. Hyphens of its names are underscores here."""
 
     kind: Literal["uwsgi"] = Field(default="uwsgi", description="The WSGI server.")
     access_log: bool = AccessLog()
@@ -95,6 +98,11 @@ class Uwsgi(Section):
     threads: int | None = Field(default=None, ge=1, le=256, description="Threads of each process. Left out: 8.")
     gevent: int | None = Field(
         default=None, ge=1, le=65_535, description="Greenlets of each process, in place of threads."
+    )
+    protocol: Literal["http", "uwsgi"] = Field(
+        default="http",
+        description="What the proxy speaks to it; `uwsgi` is its own protocol, which Nginx and Apache speak. Whoever "
+        "opens that socket can run code as the app: it is open to the proxy alone, as the other is.",
     )
     # As long as the proxy waits for an answer.
     harakiri: int = Seconds(1, 3600, 120, "A process that works longer on one request is killed.")

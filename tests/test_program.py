@@ -60,10 +60,10 @@ def test_a_stack_opens_its_web_port_to_cloudflare_alone(path: Path) -> None:
         for rule in firewall.inputs["inboundRules"]:
             assert rule["portRange"] in {"22", "443"}
             web |= set(rule["sourceAddresses"]) if rule["portRange"] == "443" else set()
-    for rule in recorder.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"):
-        assert rule.inputs["fromPort"] in {22, 443}
-        if rule.inputs["fromPort"] == 443:
-            web.add(rule.inputs.get("cidrIpv4") or rule.inputs["cidrIpv6"])
+    for group in recorder.of("aws:ec2/securityGroup:SecurityGroup"):
+        for rule in group.inputs["ingress"]:
+            assert rule["fromPort"] == rule["toPort"] in {22, 443}
+            web |= {*rule["cidrBlocks"], *rule["ipv6CidrBlocks"]} if rule["fromPort"] == 443 else set()
     assert web == {cidr for family in RANGES.values() for cidr in family}
     assert not web & {"0.0.0.0/0", "::/0"}
 

@@ -36,7 +36,9 @@ _GUNICORN = {"gunicorn": "23.0.0"}
 _GEVENT = {"gevent": "23.9.0"}
 # The same: CVE-2025-58068.
 _EVENTLET = {"eventlet": "0.40.3"}
-# 2.0.22 bounds the size of a packet's variables (its changelog: "fix heap buffer overflow"), 2.0.17.1 CVE-2018-7490.
+# Advisories count everything before as open to CVE-2023-27522, though the hole is in the Apache module beside it; its
+# own last one, CVE-2018-7490 (2.0.17), is in its PHP. https://uwsgi-docs.readthedocs.io/en/latest/Changelog-2.0.22.html,
+# https://github.com/pypa/advisory-database/tree/main/vulns/uwsgi
 _UWSGI = {"pyuwsgi": "2.0.22", "uwsgi": "2.0.22"}
 
 SERVERS: Mapping[str, Server] = MappingProxyType(
@@ -48,8 +50,9 @@ SERVERS: Mapping[str, Server] = MappingProxyType(
         "gunicorn-eventlet": Server(oldest_safe=_GUNICORN | _EVENTLET, too_new={"gunicorn": "26.0.0"}),
         "uwsgi": Server(oldest_safe=_UWSGI),
         "uwsgi-gevent": Server(oldest_safe=_UWSGI | _GEVENT),
-        # 2.0 is the first whose WSGI ends a body where it ends.
-        "granian": Server(oldest_safe={"granian": "2.0.0"}),
+        # An answer with a malformed header ended the worker, also one that echoes a visitor: CVE-2026-42545.
+        # https://advisories.gitlab.io/pkg/pypi/granian/, https://app.opencve.io/cve/CVE-2026-42545
+        "granian": Server(oldest_safe={"granian": "2.7.4"}),
         "gevent": Server(oldest_safe=_GEVENT),
         "eventlet": Server(oldest_safe=_EVENTLET),
         # Answers in the wrong order: CVE-2024-41671.
@@ -86,8 +89,11 @@ def requirements(name: str) -> list[str]:
     return [" ".join(line.split()) for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def argv(settings: ServerSettings, entrypoint: str) -> list[str]:
-    """What starts it, with the release tool's placeholders {venv} and {socket}."""
+def argv(settings: ServerSettings, entrypoint: str, rate_limit: Mapping[str, Any] | None = None) -> list[str]:
+    """What starts it, with the release tool's placeholders {venv} and {socket}.
+
+    `rate_limit`: requests, seconds, burst and paths, for each visitor.
+    """
     values = settings.model_dump()
     options = {key: value for key, value in values.items() if key not in ("kind", "access_log") and value is not None}
     spec = {
@@ -97,5 +103,6 @@ def argv(settings: ServerSettings, entrypoint: str) -> list[str]:
         "access_log": settings.access_log,
         "defaults": {key: value for key, value in options.items() if key not in settings.model_fields_set},
         "options": {key: value for key, value in options.items() if key in settings.model_fields_set},
+        "rate_limit": rate_limit,
     }
     return ["{venv}/bin/python", "-m", "origin_server", json.dumps(spec)]

@@ -103,10 +103,13 @@ def test_a_droplet_is_reached_by_cloudflare_and_the_operator_alone(archive: Path
 
 
 def test_an_instance_is_reached_by_cloudflare_and_the_operator_alone(archive: Path) -> None:
-    rules = run(site(archive, EC2)).of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
-    opened = {(rule.inputs["fromPort"], rule.inputs.get("cidrIpv4") or rule.inputs["cidrIpv6"]) for rule in rules}
+    (group,) = run(site(archive, EC2)).of("aws:ec2/securityGroup:SecurityGroup")
+    rules = group.inputs["ingress"]
+    opened = {(rule["fromPort"], cidr) for rule in rules for cidr in (*rule["cidrBlocks"], *rule["ipv6CidrBlocks"])}
     assert opened == {(443, cidr) for family in RANGES.values() for cidr in family} | {(22, "198.18.67.10/32")}
-    assert all(rule.inputs["toPort"] == rule.inputs["fromPort"] for rule in rules)
+    assert all(rule["toPort"] == rule["fromPort"] and rule["protocol"] == "tcp" for rule in rules)
+    # Rules of their own beside it would be drift of it.
+    assert not run(site(archive, EC2)).of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
 
 
 @pytest.mark.parametrize("cidr", ["0.0.0.0/0", "::/0"])
@@ -200,6 +203,14 @@ def test_the_origin_demands_the_zone_s_own_ca(archive: Path) -> None:
     assert uploaded.inputs["certificate"] == "CLIENT LEAF"
 
 
+def test_the_cache_is_purged_when_it_is_asked_for_and_then_last(archive: Path) -> None:
+    assert "site-purge-purged" not in [resource.name for resource in run(site(archive, DROPLET)).resources]
+    recorder = run(site(archive, DROPLET, purge_after_release=True))
+    purged = recorder.named("site-purge-purged")
+    assert purged.inputs["environment"] == {"ZONE": "zone-1", "HOSTS": '["example.com"]'}
+    order(recorder, "site-release-live", "site-edge-moved-over", "site-purge-purged")
+
+
 TOKENS = {
     "flask-origin:bootstrap:Bootstrap",
     "flask-origin:droplet_firewall:DropletFirewall",
@@ -210,6 +221,7 @@ TOKENS = {
     "flask-origin:origin:Origin",
     "flask-origin:origin_certificate:OriginCertificate",
     "flask-origin:origin_pulls:OriginPulls",
+    "flask-origin:purge:Purge",
     "flask-origin:release:Release",
     "flask-origin:site:Site",
     "flask-origin:verified_origin:VerifiedOrigin",
@@ -222,7 +234,7 @@ def test_type_tokens_are_frozen(archive: Path) -> None:
     seen = {
         resource.type
         for host in (DROPLET, EC2)
-        for resource in run(site(archive, host)).resources
+        for resource in run(site(archive, host, purge_after_release=True)).resources
         if resource.type.startswith("flask-origin:")
     }
     assert seen == TOKENS

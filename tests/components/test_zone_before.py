@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from components import zone_before_script
+from components import zone_script
 from rehearsal import providers
 from rehearsal.cloud import edge, zone
 from rehearsal.cloud.world import World
@@ -168,13 +168,13 @@ def script(stack: Stack, act: str, *, token: str | None, at_destroy: str, before
         **{name: value for name, value in os.environ.items() if name != "CLOUDFLARE_API_TOKEN"},
         **({"CLOUDFLARE_API_TOKEN": token} if token else {}),
         "ZONE": stack.zone_id,
-        "OWNED": json.dumps({**STACKS, zone_before_script.PULLS: True}),
+        "OWNED": json.dumps({**STACKS, zone_script.PULLS: True}),
         "AT_DESTROY": at_destroy,
         "PULUMI_COMMAND_STDOUT": json.dumps(before) if before else "",
     }
     with http_api.serving(stack.world) as address:
         done = subprocess.run(
-            [sys.executable, "-I", str(zone_before_script.__file__), act],
+            [sys.executable, "-I", str(zone_script.__file__), act],
             env={**environment, "CLOUDFLARE_BASE_URL": address},
             capture_output=True,
             text=True,
@@ -185,7 +185,7 @@ def script(stack: Stack, act: str, *, token: str | None, at_destroy: str, before
 
 def test_a_token_that_may_only_look_changes_nothing_and_says_what_to_do_by_hand(stack: Stack) -> None:
     good(stack.up())
-    before = {**OWNERS, zone_before_script.PULLS: False}
+    before = {**OWNERS, zone_script.PULLS: False}
     code, _, said = script(stack, "restore", token=http_api.READ_ONLY, at_destroy="restore", before=before)
     assert (code, stack.settings, stack.pulls) == (1, STACKS, True)
     assert (
@@ -220,5 +220,5 @@ def test_a_cloudflare_that_is_not_there_is_told_in_one_line(monkeypatch: pytest.
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("ZONE", "z")
     monkeypatch.setenv("CLOUDFLARE_BASE_URL", "http://127.0.0.1:1")
-    with pytest.raises(zone_before_script.Refused, match=r"GET settings/ssl: .*refused"):
-        zone_before_script.read("ssl")
+    with pytest.raises(zone_script.Refused, match=r"GET settings/ssl: .*refused"):
+        zone_script.read("ssl")

@@ -43,11 +43,13 @@ class Site:
             client=clients.issue("Cloudflare"),
         )
 
-    def document(self, *, proxy: Kind = "caddy", keys: list[Any] | None = None) -> dict[str, Any]:
-        """What the program sends; the test may change it."""
-        options = ProxyOptions(kind=proxy, health_path="/health", restart_wait=1, max_body=1_000_000)
+    def document(self, *, proxy: Kind = "caddy", keys: list[Any] | None = None, **options: Any) -> dict[str, Any]:
+        """What the program sends, with more of the proxy's options; the test may change it."""
+        asked = {"health_path": "/health", "restart_wait": 1, "max_body": 1_000_000, **options}
         files = {
-            **configuration(hostname=HOSTNAME, redirects=[f"www.{HOSTNAME}"], ranges=RANGES, proxy=options),
+            **configuration(
+                hostname=HOSTNAME, redirects=[f"www.{HOSTNAME}"], ranges=RANGES, proxy=ProxyOptions(kind=proxy, **asked)
+            ),
             "tls/certificate.pem": self.server.certificate,
             "tls/key.pem": self.server.key,
             "tls/client-ca.pem": self.clients.certificate,

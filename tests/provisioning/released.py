@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
 import json
-import re
 import subprocess
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provisioning import app, origin, tools
+from provisioning import app, tools
 from provisioning import host as provisioned
-from provisioning.ranges import FALLBACK
 from rehearsal.cloud import machine
 from rehearsal.cloud.world import World
 from settings import App
@@ -128,46 +123,6 @@ class ReleasedHost:
     def units(self) -> Sequence[str]:
         out = self.run("systemctl", "list-units", "--plain", "--no-legend", "app@*", check=True).stdout
         return [line.split()[0].removeprefix("app@").removesuffix(".service") for line in out.splitlines()]
-
-
-@contextlib.contextmanager
-def caddy(host: ReleasedHost) -> Iterator[None]:
-    """The real proxy with the real way to the app, without TLS, on 127.0.0.1:8080."""
-    proxy = origin.ProxyOptions()
-    text = origin.configuration(hostname="example.com", redirects=(), ranges=FALLBACK, proxy=proxy)["Caddyfile"]
-    to_app = re.search(r"^(\t+)reverse_proxy unix.*?^\1}$", text, re.MULTILINE | re.DOTALL)
-    assert to_app
-    dropped = re.findall(rf"^{to_app[1]}request_header -\S+$", text, re.MULTILINE)
-    site = "\n".join(["\tbind 127.0.0.1", *dropped, to_app[0]])
-    caddyfile = "{\n\tadmin off\n\tauto_https off\n}\nhttp://:8080 {\n" + site + "\n}\n"
-    (host.root / "etc/caddy/Caddyfile.load").write_text(caddyfile)
-    as_the_proxy = (f"--property={line}" for line in ("User=caddy", "Group=caddy", "SupplementaryGroups=upstream"))
-    unit = ("systemd-run", "--quiet", "--unit=caddy-load", *as_the_proxy)
-    run = ("caddy", "run", "--config", "/etc/caddy/Caddyfile.load", "--adapter", "caddyfile")
-    host.run(*unit, "--setenv=HOME=/var/lib/caddy", *run, check=True)
-    try:
-        until(lambda: ":8080 " in host.run("ss", "-ltnH").stdout)
-        yield
-    finally:
-        host.run("systemctl", "stop", "caddy-load", check=True)
-
-
-@contextlib.contextmanager
-def steady_load(host: ReleasedHost) -> Iterator[dict[str, Any]]:
-    """The load of steady_load.py for the length of the block; what it found, once that is over."""
-    load = (Path(__file__).parent / "steady_load.py").read_text()
-    unit = ("systemd-run", "--quiet", "--pipe", "--wait", "--unit=load")
-    found: dict[str, Any] = {}
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        loaded = pool.submit(host.run, *unit, "python3", "-c", load, timeout=700)
-        try:
-            time.sleep(1)
-            yield found
-        finally:
-            time.sleep(1)
-            host.run("systemctl", "stop", "load", check=True)
-        found |= json.loads(loaded.result().stdout)
-    print(found)
 
 
 _GET = """

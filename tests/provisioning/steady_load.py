@@ -1,4 +1,6 @@
-"""A bounded, steady load against http://127.0.0.1:8080, run on the host beside what it measures: python3, no packages.
+"""A bounded, steady load on an origin, as Cloudflare puts it there: python3, no packages.
+
+`steady_load.py ADDRESS CLIENT`, the latter a PEM file with the zone's client certificate and its key.
 
 Keep-alive and new connections, GET and POST, small and large bodies, some requests of 5 seconds, and a client that
 hangs: it asks for much and reads nothing. Ends when it is terminated, or after 10 minutes, and prints one JSON line:
@@ -11,6 +13,8 @@ import http.client
 import json
 import signal
 import socket
+import ssl
+import sys
 import threading
 import time
 
@@ -31,17 +35,28 @@ WORKERS = [  # kind, keep-alive, pause in seconds
     ("upload", False, 0.5),
 ]
 
+HEADERS = {"CF-Connecting-IP": "198.18.64.10"}
+
 over = threading.Event()
 answered = dict.fromkeys(KINDS, 0)
 lost: list[str] = []
 milliseconds: list[float] = []
 
 
-def ask(connection: http.client.HTTPConnection, kind: str) -> bool:
+def connect() -> ssl.SSLSocket:
+    return context.wrap_socket(socket.create_connection((address, 443), timeout=60), server_hostname="example.com")
+
+
+class Connection(http.client.HTTPConnection):
+    def connect(self) -> None:
+        self.sock = connect()
+
+
+def ask(connection: Connection, kind: str) -> bool:
     method, path, body, expected = KINDS[kind]
     began = time.monotonic()
     try:
-        connection.request(method, path, body=body or None, headers={"Host": "example.com"})
+        connection.request(method, path, body=body or None, headers=HEADERS)
         answer = connection.getresponse()
         found = answer.read()
     except (OSError, http.client.HTTPException) as error:
@@ -59,7 +74,7 @@ def ask(connection: http.client.HTTPConnection, kind: str) -> bool:
 def work(kind: str, keep_alive: bool, pause: float) -> None:
     connection = None
     while not over.is_set():
-        connection = connection or http.client.HTTPConnection("127.0.0.1", 8080, timeout=60)
+        connection = connection or Connection("example.com")
         if not ask(connection, kind) or not keep_alive:
             connection.close()
             connection = None
@@ -69,30 +84,35 @@ def work(kind: str, keep_alive: bool, pause: float) -> None:
 def hang() -> None:
     """Holds a connection for 4 seconds without reading the answer, again and again."""
     while not over.is_set():
-        with socket.create_connection(("127.0.0.1", 8080)) as connection:
+        with connect() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.sendall(b"GET /much HTTP/1.1\r\nHost: example.com\r\n\r\n")
             over.wait(4)
 
 
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-threads = [threading.Thread(target=work, args=worker) for worker in WORKERS] + [threading.Thread(target=hang)]
-for thread in threads:
-    thread.start()
-signal.sigtimedwait({signal.SIGTERM}, 600)
-over.set()
-for thread in threads:
-    thread.join()
-ordered = sorted(milliseconds)
-print(
-    json.dumps(
-        {
-            "answered": answered,
-            "lost": lost,
-            "p50": round(ordered[len(ordered) // 2], 1),
-            "p99": round(ordered[len(ordered) * 99 // 100], 1),
-            "max": round(ordered[-1], 1),
-        }
-    ),
-    flush=True,
-)
+if __name__ == "__main__":
+    address, client = sys.argv[1:]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # who verifies the origin is tested elsewhere
+    context.load_cert_chain(client)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threads = [threading.Thread(target=work, args=worker) for worker in WORKERS] + [threading.Thread(target=hang)]
+    for thread in threads:
+        thread.start()
+    signal.sigtimedwait({signal.SIGTERM}, 600)
+    over.set()
+    for thread in threads:
+        thread.join()
+    ordered = sorted(milliseconds)
+    print(
+        json.dumps(
+            {
+                "answered": answered,
+                "lost": lost,
+                "p50": round(ordered[len(ordered) // 2], 1),
+                "p99": round(ordered[len(ordered) * 99 // 100], 1),
+                "max": round(ordered[-1], 1),
+            }
+        ),
+        flush=True,
+    )

@@ -4,6 +4,7 @@ import hashlib
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -167,3 +168,27 @@ def test_the_manifest_has_all_but_the_environment(folder: Path, tmp_path: Path) 
     assert (made["release_command"], made["keep"], made["drain"]) == (["flask", "db", "upgrade"], 7, 30)
     assert "environment" not in made
     assert "green" not in str(made)
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "places"),
+    [
+        ("app:app", ["app/static", "static", "src/app/static", "src/static"]),
+        ("shop.web:create_app()", ["shop/web/static", "shop/static", "src/shop/web/static", "src/shop/static"]),
+        ("site/wsgi.py", ["site/static"]),
+        ("wsgi.py", ["static"]),
+    ],
+)
+def test_static_files_are_where_flask_has_them(entrypoint: str, places: list[str]) -> None:
+    asked: dict[str, Any] = {"source": "x", "entrypoint": entrypoint}
+    assert app.static(App.model_validate(asked), entrypoint) == {"/static": places}
+    assert app.static(App.model_validate({**asked, "static": {}}), entrypoint) == {}
+    named = App.model_validate({**asked, "static": {"/a/": "./b/"}})
+    assert app.static(named, entrypoint) == {"/a": ["b"]}
+
+
+def test_a_manifest_brings_what_compresses_only_where_there_is_something_to(folder: Path, tmp_path: Path) -> None:
+    packed = app.archive(folder, tmp_path / "out")
+    for static, brought in ((None, True), ({}, False)):
+        asked = App.model_validate({"source": str(folder), "entrypoint": "app:app", "static": static})
+        assert ("brotli" in app.manifest(packed, asked, "app:app", "example.com")["packages"]) is brought

@@ -16,8 +16,9 @@ from tests.provisioning.test_app import FLASK, lay
 VERSIONS = Versions(oldest_safe={"waitress": "3.0.1"}, too_new={})
 
 
-def inspect(folder: Path, entrypoint: str, *, page: str | None = None) -> None:
-    inspection.inspect(folder, entrypoint, VERSIONS, page=page)
+def inspect(folder: Path, entrypoint: str, **files: str) -> None:
+    named = {f"app.{key}": path for key, path in files.items()}
+    inspection.inspect(folder, entrypoint, VERSIONS, files=named)
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_host_says_the_same_in_the_same_words(folder: Path) -> None:
     """As the release tool runs it: a file by itself, on the standard library."""
-    asked = {"entrypoint": "app:ap", "page": None, "oldest_safe": {"waitress": "3.0.1"}, "too_new": {}}
+    asked = {"entrypoint": "app:ap", "files": {}, "oldest_safe": {"waitress": "3.0.1"}, "too_new": {}}
     argv = [sys.executable, "-IB", inspection.__file__, str(folder), json.dumps(asked)]
     done = subprocess.run(argv, capture_output=True, text=True)
     assert done.returncode == 1
@@ -167,9 +168,19 @@ def test_what_does_not(tmp_path: Path, files: dict[str, str], problem: str) -> N
 
 def test_a_maintenance_page_that_is_not_there(folder: Path) -> None:
     (folder / "back.html").write_text("back")
-    inspect(folder, "app:app", page="back.html")
+    inspect(folder, "app:app", maintenance_page="back.html")
     with pytest.raises(AppRefused, match=r'app\.maintenance_page: "backs\.html" is not a file in '):
-        inspect(folder, "app:app", page="backs.html")
+        inspect(folder, "app:app", maintenance_page="backs.html")
+
+
+def test_static_files_that_are_not_there(folder: Path) -> None:
+    lay(folder, {"assets/site.css": "x"})
+    for there in ("assets", "assets/site.css"):
+        inspect(folder, "app:app", static=there)
+    with pytest.raises(AppRefused, match=r'app\.static: "asset" is not a file or folder in '):
+        inspect(folder, "app:app", static="asset")
+    with pytest.raises(AppRefused, match=r'app\.error_page: "assets" is not a file in '):
+        inspect(folder, "app:app", error_page="assets")
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
-from provisioning.origin import STOP_TIMEOUT, ProxyOptions, configuration
+from provisioning.origin import STOP_TIMEOUT, ProxyOptions, below, configuration
 from provisioning.proxies import PROGRAMS, Kind
 from provisioning.ranges import FALLBACK
 from tests.provisioning.golden import Golden
@@ -25,7 +25,8 @@ KINDS: tuple[Kind, ...] = tuple(PROGRAMS)
 
 
 def files(kind: Kind) -> dict[str, str]:
-    return configuration(**SITE, proxy=ProxyOptions(kind=kind, health_path="/health"))
+    options = ProxyOptions(kind=kind, health_path="/health", static=("/static", "/favicon.ico"), uploads=("/uploads",))
+    return configuration(**SITE, proxy=options)
 
 
 def written(kind: Kind) -> str:
@@ -94,6 +95,57 @@ def test_nothing_is_said_of_what_is_not_asked_for(kind: Kind, redirect: str, ski
 def test_a_health_path_that_needs_quoting_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="health path"):
         ProxyOptions(health_path=path)
+
+
+@pytest.mark.parametrize("path", ["static", "/", "/a b", "/a/", "/.git", "/a/../b", "/a)", '/"', "/a{b}", "/a\n", "/*"])
+def test_a_path_of_files_that_needs_quoting_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="letters, digits"):
+        ProxyOptions(static=(path,))
+    with pytest.raises(ValueError, match="letters, digits"):
+        ProxyOptions(uploads=(path,))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_looked_for_on_disk_unless_asked_for(kind: Kind) -> None:
+    bare = configuration(**SITE, proxy=ProxyOptions(kind=kind))[PROGRAMS[kind].configuration]
+    for word in ("/public/static", "/public/immutable", "/served", "max-age=60", "sandbox", "@app"):
+        assert word not in bare
+        assert word in written(kind) or (word, kind) in (("@app", "caddy"), ("@app", "apache"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("/static/a.css", True),
+        ("/static/a/b-c_d/Ä ö (1).css", True),
+        ("/robots.txt", True),
+        ("/robotsAtxt", False),
+        ("/robots.txt2", False),
+        ("/statics/a.css", False),
+        ("/a/static/a.css", False),
+        *((f"/static/{name}", False) for name in (".env", "a/../b", "a//b", "a/", "a\\b", "a\0b", "a?b", "..", "a/.b")),
+    ],
+)
+def test_what_is_looked_for_on_disk(asked: str, found: bool) -> None:
+    assert bool(re.search(below(("/static", "/robots.txt")), asked)) is found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_uwsgi_s_own_protocol_is_spoken_where_it_is_asked_for(kind: Kind) -> None:
+    assert "uwsgi/app.sock" not in written(kind)
+    if not PROGRAMS[kind].uwsgi:
+        with pytest.raises(ValueError, match=f"{kind} does not speak"):
+            ProxyOptions(kind=kind, uwsgi=True)
+        return
+    options = ProxyOptions(kind=kind, uwsgi=True, uploads=("/uploads",))
+    text = configuration(**SITE, proxy=options)[PROGRAMS[kind].configuration]
+    ways = {"nginx": ["uwsgi_pass unix:", "proxy_pass http:"], "apache": ["|uwsgi://", "|http://"]}[kind]
+    assert text.count(ways[0]) == text.count(ways[1]) > 0, "each way to the app is there in both protocols"
+    if kind == "nginx":  # Apache passes on in either what is set once
+        told = dict(re.findall(r"^\s*proxy_set_header (\S+) (\S+);$", text, re.MULTILINE))
+        variables = dict(re.findall(r"^\s*uwsgi_param HTTP_(\S+) ([^\s\"]+)(?: if_not_empty)?;$", text, re.MULTILINE))
+        assert told.pop("Connection") == "$app_connection"
+        assert {name.upper().replace("-", "_"): value for name, value in told.items()} == variables
 
 
 @pytest.mark.parametrize("seconds", [-1, STOP_TIMEOUT])

@@ -8,16 +8,21 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from provisioning import servers
 from rehearsal.cloud import network
+from settings import Gunicorn, Waitress
+from tests.provisioning.listener import MUCH
 from tests.provisioning.origin_host import HOSTNAME, OriginHost, Site
 from tests.provisioning.pki import Pair
+from tests.rehearsal.cloud.standing import until
 
 pytestmark = pytest.mark.machines
 
@@ -91,6 +96,42 @@ with context.wrap_socket(socket.create_connection((sys.argv[1], 443), 20), serve
 """
 
 
+HERE = Path(__file__).parent
+# As the release tool starts it, but for the release.
+WRAPPED_APP = """
+from flask import Flask, request
+from flask_sock import Sock
+
+app = Flask(__name__)
+sock = Sock(app)
+
+@app.route("/", methods=["GET", "POST"])
+@app.route("/limited", methods=["GET", "POST"])
+def index():
+    return request.headers.get("Upgrade", "no upgrade")
+
+@sock.route("/echo")
+def echo(ws):
+    while True:
+        ws.send(ws.receive().upper())
+"""
+WRAP = """
+[ -e /srv/echo/venv/bin/gunicorn ] || /opt/uv/bin/uv pip install -q --python /srv/echo/venv/bin/python \
+    gunicorn==25.3.0 flask==3.1.3 flask-sock==0.7.0
+systemd-run -q --unit=wrapped -p User=app -p Group=upstream -p WorkingDirectory=/srv/echo \
+    -p RuntimeDirectory=app/wrapped -E PYTHONPATH=/usr/local/lib/origin \
+    /srv/echo/venv/bin/python -m origin_server "$SPEC"
+timeout 60 sh -c 'until ss -xlnH | grep -q /run/app/wrapped/http.sock; do sleep 0.1; done'
+ln -sfn /run/app/wrapped/http.sock /srv/app/current.sock
+"""
+LISTEN = """
+rm -f /run/app/echo/listener.sock /run/app/echo/seen
+systemd-run -q --unit=listener -p User=app -p Group=upstream python3 /srv/echo/listener.py /run/app/echo/listener.sock
+timeout 20 sh -c 'until ss -xlnH | grep -q /run/app/echo/listener.sock; do sleep 0.1; done'
+ln -sfn /run/app/echo/listener.sock /srv/app/current.sock
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     status: int
@@ -138,6 +179,24 @@ class Door:
         return done.stderr
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    host: OriginHost
+    site: Site
+
+    def behind(self, **options: Any) -> None:
+        """The proxy with these of its options, and nothing seen yet."""
+        self.host.configure(self.site.document(proxy=self.host.proxy, **options))
+        self.host.run("rm", "-f", "/run/app/echo/seen")
+
+    def seen(self) -> list[str]:
+        path = self.host.path("/run/app/echo/seen")
+        return path.read_text().splitlines() if path.exists() else []
+
+    def await_seen(self, what: str) -> None:
+        until(lambda: what in self.seen(), seconds=30)
+
+
 @pytest.fixture(scope="module")
 def door(proxied: OriginHost, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     host, folder = proxied, tmp_path_factory.mktemp("clients")
@@ -162,15 +221,46 @@ def door(proxied: OriginHost, site: Site, tmp_path_factory: pytest.TempPathFacto
     host.run("rm", "-f", "/srv/app/current.sock")
 
 
+@pytest.fixture(scope="module")
+def listener(door: Door, site: Site) -> Iterator[Listener]:
+    """What stands in the app's place and tells what arrives there."""
+    host = door.host
+    host.path("/srv/echo/listener.py").write_text((HERE / "listener.py").read_text())
+    host.run("sh", "-e", input=LISTEN)
+    yield Listener(host=host, site=site)
+    host.run("sh", "-c", "systemctl stop listener; ln -sfn /run/app/echo/http.sock /srv/app/current.sock")
+    host.configure(site.document(proxy=host.proxy))
+
+
+@pytest.fixture
+def wrapped(door: Door, site: Site) -> Iterator[Callable[..., None]]:
+    """Puts an app behind our own start of a server, of that kind and with these limits."""
+    host = door.host
+
+    def start(server: str, rate_limit: dict[str, Any] | None = None) -> None:
+        # Some answer of each: the processes share what is counted.
+        options = {"workers": 2, "threads": 4, "worker_class": "gthread"} if server == "gunicorn" else {}
+        settings = Gunicorn(kind="gunicorn", **options) if server == "gunicorn" else Waitress(kind="waitress")
+        spec = servers.argv(settings, "wrapped:app", rate_limit)[-1].replace("{socket}", "/run/app/wrapped/http.sock")
+        host.path("/srv/echo/wrapped.py").write_text(WRAPPED_APP)
+        host.run("env", f"SPEC={spec}", "sh", "-e", input=WRAP)
+
+    host.configure(site.document(proxy=host.proxy))
+    yield start
+    host.run("sh", "-c", "systemctl stop wrapped; ln -sfn /run/app/echo/http.sock /srv/app/current.sock")
+
+
 @pytest.fixture
 def untouched(door: Door) -> Iterator[None]:
     """Fails when one request of the test reached the app."""
     connections = "ss -xnH | grep -c /run/app/echo/http.sock; cat /sys/fs/cgroup/system.slice/echo.service/cgroup.procs"
     unit = door.host.program.unit
+    door.host.run("journalctl", "--sync")  # what was asked before is written before
     cursor = door.host.run("journalctl", "-u", unit, "-n", "0", "--show-cursor").partition("cursor: ")[2].strip()
     before = door.host.run("sh", "-c", connections, check=False)
     yield
     assert door.host.run("sh", "-c", connections, check=False) == before
+    door.host.run("journalctl", "--sync")
     log = door.host.run("journalctl", "-u", unit, "-o", "cat", f"--after-cursor={cursor}")
     assert '"status":200' not in log
 
@@ -355,8 +445,9 @@ def test_a_body_over_the_limit_is_refused(door: Door, tmp_path: Path, framing: l
     for size, status in ((1_000_000, 200), (1_000_001, 413)):
         (tmp_path / "body").write_bytes(b"x" * size)
         upload = ["-X", "POST", "--data-binary", f"@{tmp_path / 'body'}", *framing]
-        if apache and not framing and status == 413:  # whose answer is cut off by the end of the stream
-            door.refused(*upload, client="client.pem")
+        if apache and not framing and status == 413:  # whose answer is mostly cut off by the end of the stream
+            done = door.curl(*upload, place="edge", name=HOSTNAME, path="/", client="client.pem")
+            assert done.returncode or done.stdout.startswith("HTTP/2 413"), done
             upload += ["--http1.1"]
         answer = door.ask("/", *upload)
         if apache and framing:  # which can't count what is not announced
@@ -370,6 +461,11 @@ def test_a_body_over_the_limit_is_refused(door: Door, tmp_path: Path, framing: l
     ("request_", "answer"),
     [
         ("GET / HTTP/1.1\r\nHost: example.com\r\nX-Large: " + "x" * 140_000, ("HTTP/1.1 431", "HTTP/1.1 400")),
+        ("GET /" + "x" * 40_000 + " HTTP/1.1\r\nHost: example.com\r\n\r\n", ("HTTP/1.1 414", "HTTP/1.1 400")),
+        (
+            "GET / HTTP/1.1\r\nHost: example.com\r\n" + "X-Many: many\r\n" * 12_000 + "\r\n",
+            ("HTTP/1.1 431", "HTTP/1.1 400"),
+        ),
         ("GET / HTTP/1.1\r\nHost: example.com\r\nHost: other.example.com\r\n\r\n", "HTTP/1.1 400"),
         ("GET / HTTP/1.1\r\n\r\n", ("HTTP/1.1 400", "HTTP/1.1 421")),
         (
@@ -378,7 +474,15 @@ def test_a_body_over_the_limit_is_refused(door: Door, tmp_path: Path, framing: l
         ),
         ("GET / HTTP/1.1\r\nHost: example.com\r\nX-Real-IP : 1.1.1.1\r\n\r\n", "HTTP/1.1 400"),
     ],
-    ids=["headers over the limit", "two hosts", "no host", "odd framing", "space in a name"],
+    ids=[
+        "headers over the limit",
+        "line over the limit",
+        "too many headers",
+        "two hosts",
+        "no host",
+        "odd framing",
+        "space in a name",
+    ],
 )
 @pytest.mark.usefixtures("untouched")
 def test_what_proxies_and_servers_read_differently_is_refused(
@@ -488,6 +592,164 @@ def test_a_restart_of_the_proxy_loses_nobody(door: Door) -> None:
 def test_a_killed_proxy_keeps_visitors_waiting_not_away(door: Door) -> None:
     door.host.run("systemctl", "kill", "-s", "KILL", door.host.program.unit)
     assert door.ask("/", *patience(door)).status == 200
+
+
+def entered(door: Door, argv: list[str], stdin: int | None = None) -> subprocess.Popen[bytes]:
+    """A process in the edge's place."""
+    argv = ["ip", "netns", "exec", door.host.world.namespace("edge"), *argv]
+    return subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+
+
+def uploading(door: Door, path: str, *options: str) -> subprocess.Popen[bytes]:
+    """A client that sends what it is told to, as it is told."""
+    argv = [
+        "curl",
+        "-ski",
+        "--max-time",
+        "20",
+        "--cert",
+        str(door.certificates / "client.pem"),
+        "-X",
+        "POST",
+        "-T",
+        "-",
+        *options,
+    ]
+    argv += ["--resolve", f"{HOSTNAME}:443:{door.host.ipv4}", f"https://{HOSTNAME}{path}"]
+    return entered(door, argv, subprocess.PIPE)
+
+
+HALF = 400_000
+ANNOUNCED = ["-H", "Transfer-Encoding:", "-H", f"Content-Length: {2 * HALF}"]
+
+
+@pytest.mark.parametrize("protocol", ["--http1.1", "--http2"])
+@pytest.mark.parametrize("announced", [True, False], ids=["announced", "unannounced"])
+@pytest.mark.parametrize("buffered", [False, True], ids=["streamed", "buffered"])
+def test_a_body_reaches_the_app_as_it_comes_or_once_it_is_whole(
+    door: Door, listener: Listener, protocol: str, announced: bool, buffered: bool
+) -> None:
+    listener.behind(buffer_uploads=buffered)
+    framing = ANNOUNCED if announced else []
+    with uploading(door, "/upload", protocol, *framing) as client:
+        assert client.stdin and client.stdout
+        client.stdin.write(b"x" * HALF)
+        if door.host.proxy == "apache" and not (announced or buffered):  # which can't bound what it streams uncounted
+            client.stdin.close()
+            answer = client.stdout.read()
+            assert answer.split()[1:2] == [b"411"] or (answer == b"" and protocol == "--http2")
+            assert listener.seen() == []
+            return
+        if buffered:
+            time.sleep(1)
+            assert listener.seen() == []
+        else:
+            listener.await_seen("POST /upload")
+            until(lambda: any(line[0] in "123456789" for line in listener.seen()), seconds=20)
+            assert "whole" not in "".join(listener.seen())
+        client.stdin.write(b"x" * HALF)
+        client.stdin.close()
+        assert b" 200" in client.stdout.read()
+    assert listener.seen()[0] == "POST /upload"
+    assert listener.seen()[-1] == f"whole, {2 * HALF}"
+
+
+def test_slow_clients_are_given_up(door: Door, listener: Listener) -> None:
+    """Their headers, their bodies, and what they read."""
+    listener.behind(header_timeout=2, body_timeout=2, answer_timeout=2)
+    argv = [sys.executable, str(HERE / "slow_client.py"), door.host.ipv4, str(door.certificates / "client.pem")]
+    clients = {case: entered(door, [*argv, case]) for case in ("header", "body", "h2-body", "reading")}
+    ended = {case: json.loads(client.communicate()[0]) for case, client in clients.items()}
+    for case in ("header", "body", "h2-body"):
+        assert ended[case]["seconds"] < 28, "its own patience was shorter"
+        assert " 200" not in ended[case]["said"] and ended[case]["said"] != "200"
+    assert ended["header"]["seconds"] > 1
+    assert ended["reading"]["said"] == "HTTP/1.1 200 OK"
+    assert ended["reading"]["size"] < MUCH
+    assert "".join(listener.seen()).count("whole") == 1  # of the one that reads slowly
+
+
+def test_a_visitor_who_asks_too_often_is_told_when_to_come_again(door: Door, wrapped: Callable[..., None]) -> None:
+    wrapped("gunicorn", {"requests": 3, "seconds": 3600, "burst": 3, "paths": ["/limited"]})
+
+    def statuses(visitor: str, path: str = "/limited", *options: str) -> list[int]:
+        return [door.ask(path, "-H", f"CF-Connecting-IP: {visitor}", *options).status for _ in range(5)]
+
+    assert statuses("203.0.113.7", "/") == [200] * 5
+    assert statuses("203.0.113.7") == [200] * 3 + [429] * 2
+    assert statuses("203.0.113.7", "/limited", *forged()) == [429] * 5
+    assert statuses("203.0.113.7", "/") == [200] * 5
+    assert statuses("2001:db8:1:2::a") == [200] * 3 + [429] * 2
+    assert statuses("2001:db8:1:2:ffff::b") == [429] * 5
+    assert statuses("2001:db8:1:3::a") == [200] * 3 + [429] * 2
+    assert statuses("2a06:98c0:3600::103") == [200] * 3 + [429] * 2  # all Workers
+    answer = door.ask("/limited", "-d", "x" * 100_000, "-H", "CF-Connecting-IP: 203.0.113.7")
+    assert answer.status == 429
+    assert 1000 < int(answer.all("retry-after")[0]) <= 1200
+    assert answer.all("cache-control") == ["no-store"]
+    assert answer.all("x-request-id")[0] in answer.body
+    assert answer.all("strict-transport-security") == [SECURITY["strict-transport-security"]]
+
+
+UPGRADE = "GET /echo HTTP/1.1\r\nHost: example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+UPGRADE += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+SPEAK = (
+    RAW.partition("    print")[0]
+    + """
+    def until(end):
+        received = b""
+        while end not in received and (part := secure.recv(4096)):
+            received += part
+        return received
+
+    head = until(b"\\r\\n\\r\\n")
+    if b" 101 " in head:
+        secure.sendall(b"\\x81\\x85\\0\\0\\0\\0hello")  # a text, masked with zeros
+    sys.stdout.buffer.write(head + (b"" if sys.argv[3].encode() in head else until(sys.argv[3].encode())))
+"""
+)
+
+
+def spoken(door: Door, text: str, end: str) -> str:
+    """What is answered, until `end`; where a WebSocket is opened, also to a hello on it."""
+    argv = [sys.executable, "-c", SPEAK, door.host.ipv4, str(door.certificates / "client.pem"), end]
+    done = network.exec_in(door.host.world, "edge", argv, input=text.encode(), capture_output=True, timeout=30)
+    return done.stdout.decode("latin-1")
+
+
+def test_a_websocket_is_opened_by_who_can_and_plainly_refused_by_who_cannot(
+    door: Door, wrapped: Callable[..., None]
+) -> None:
+    wrapped("gunicorn")
+    said = spoken(door, f"{UPGRADE}\r\n", "HELLO")
+    assert said.startswith("HTTP/1.1 101 ")
+    assert "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in said  # RFC 6455's own example
+    assert said.endswith("\x81\x05HELLO")
+    door.host.run("systemctl", "stop", "wrapped")
+    wrapped("waitress")
+    said = spoken(door, f"{UPGRADE}\r\n", "waitress")
+    assert said.startswith("HTTP/1.1 501 ")
+    assert "WebSockets are not to be had here: the server is waitress." in said
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        UPGRADE.replace("GET /echo", "POST /") + "Content-Length: 0\r\n\r\n",
+        UPGRADE.replace("GET /echo", "GET /") + "Content-Length: 5\r\n\r\nhello",
+        UPGRADE.replace("GET /echo", "GET /") + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        UPGRADE.replace("GET /echo", "GET /").replace("websocket", "h2c") + "\r\n",
+    ],
+    ids=["post", "body", "chunked", "h2c"],
+)
+def test_nothing_else_is_an_upgrade(door: Door, wrapped: Callable[..., None], asked: str) -> None:
+    wrapped("gunicorn")
+    said = spoken(door, asked, "no upgrade")
+    if door.host.proxy == "apache" and "chunked" in asked:
+        assert said.startswith("HTTP/1.1 411 ")
+    else:
+        assert said.startswith("HTTP/1.1 200 ")
+        assert "no upgrade" in said
 
 
 def _slow(door: Door) -> subprocess.Popen[str]:

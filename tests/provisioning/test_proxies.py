@@ -83,6 +83,21 @@ def test_what_the_program_does_not_take_is_refused(host: OriginHost, site: Site,
     assert host.refused("configure", document).startswith(f"origin: {host.program.configuration}: ")
 
 
+def test_what_it_does_not_take_it_names(host: OriginHost, site: Site, serving: str) -> None:
+    said = {"nginx": 'unknown directive "nonsense"', "apache": "Invalid command 'nonsense'", "caddy": "Caddyfile:"}
+    document = site.document(proxy=host.proxy)
+    document["files"][host.program.configuration] += "\nnonsense here;\n"
+    assert said[host.proxy] in host.refused("configure", document)
+
+
+def test_it_may_hold_two_descriptors_for_each_connection(host: OriginHost, serving: str) -> None:
+    pid = host.run("systemctl", "show", "-P", "MainPID", host.program.unit).strip()
+    (limits,) = [
+        line for line in host.run("cat", f"/proc/{pid}/limits").splitlines() if line.startswith("Max open files")
+    ]
+    assert int(limits.split()[3]) >= 2 * 8192  # nginx's worker_connections
+
+
 # What to write in place of what, and what is said of it.
 OPEN_DOORS = {
     "caddy": {

@@ -39,7 +39,17 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """/srv/app, elsewhere, and every command of the host refused."""
     for name in ("releases", "venvs", "incoming"):
         (tmp_path / name).mkdir()
-    for name in ("ROOT", "RELEASES", "VENVS", "INCOMING", "CURRENT", "FOLDER", "FOLDER_BEFORE", "MAINTENANCE"):
+    for name in (
+        "ROOT",
+        "RELEASES",
+        "VENVS",
+        "INCOMING",
+        "CURRENT",
+        "FOLDER",
+        "FOLDER_BEFORE",
+        "MAINTENANCE",
+        "SHARED",
+    ):
         replaced(monkeypatch, name, tmp_path / getattr(host, name).relative_to("/srv/app"))
     monkeypatch.setattr(journal, "LOG", tmp_path / "log/releases.jsonl")
     monkeypatch.setattr(journal, "who", lambda: {"who": "deploy@2001:db8::7"})
@@ -408,7 +418,7 @@ def test_any_requirements_file_makes_a_new_environment(root: Path) -> None:
 
 def test_the_launcher_is_a_shell_script_that_says_the_same(root: Path) -> None:
     argv = ["{venv}/bin/python", "-c", "print('{socket} {braces}')\nprint(\"$HOME\")", "{release}", "{src}/x"]
-    text = build.launcher("0001-x", argv, {"FLASK_APP": "app:create_app('$x')"})
+    text = build.launcher("0001-x", argv, {"FLASK_APP": "app:create_app('$x')"}, ["/up loads"])
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
     started = shlex.split(text.partition("\nexec ")[2])
     folder = root / "releases/0001-x"
@@ -419,6 +429,7 @@ def test_the_launcher_is_a_shell_script_that_says_the_same(root: Path) -> None:
         "0001-x",
         f"{folder}/src/x",
     ]
+    assert f"\nmkdir -p '{root}/shared/up loads' || exit\n" in text
     show = text.partition("\nexec ")[0].replace("|| exit", "") + '\necho "$FLASK_APP"'
     for environment, seen in (({}, "app:create_app('$x')"), ({"FLASK_APP": "mine"}, "mine"), ({"FLASK_APP": ""}, "")):
         done = subprocess.run(["/bin/sh"], input=show, env=environment, capture_output=True, text=True)

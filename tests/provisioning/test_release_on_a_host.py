@@ -21,7 +21,9 @@ import pytest
 from provisioning import app, servers, shapes
 from rehearsal.cloud import authorities, daemon, machine, network
 from settings import Waitress
-from tests.provisioning.released import FLASK, ReleasedHost, caddy, code, steady_load, user_data
+from tests.provisioning.door import opened
+from tests.provisioning.origin_host import Site
+from tests.provisioning.released import FLASK, ReleasedHost, code, user_data
 from tests.rehearsal.cloud.standing import booted, knock, until
 from tests.rehearsal.conftest import lay
 
@@ -227,7 +229,7 @@ def web(host: ReleasedHost, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def on_the_web(host: ReleasedHost, url: str, sha256: str | None = None, entrypoint: str = "app:app") -> str:
     """A manifest for what the host fetches."""
-    asked = {"entrypoint": entrypoint, "page": None, "oldest_safe": {}, "too_new": {}}
+    asked = {"entrypoint": entrypoint, "files": {}, "oldest_safe": {}, "too_new": {}}
     remote = app.AppOnTheWeb(url=url, sha256=sha256)
     manifest = json.loads(host.manifest(code()))
     located = {"sha256": None, "source": remote.source, **remote.located(), "inspect": asked}
@@ -380,16 +382,14 @@ def test_secrets_are_shown_by_name_only_and_stand_in_one_file(host: ReleasedHost
         "DATABASE_URL": "postgresql://u:p%40ss-canary@db/x",
         "PEM": "ca\nnary-line\n",
     }
-    dump = (
-        "import os; print({k: os.environ[k] for k in ('SECRET_KEY', 'DATABASE_URL', 'PEM')}); print('pw p@ss-canary')"
-    )
-    done = host.deploy(
-        code(7, f"{dump}\nraise SystemExit(os.environ['SECRET_KEY'])"), environment=environment, check=False
-    )
-    assert done.returncode == 1
-    assert "[SECRET_KEY]" in done.stderr
-    assert "[DATABASE_URL]" in done.stderr
-    assert "canary" not in done.stdout + done.stderr
+    dump = "said = f\"{[os.environ[k] for k in ('SECRET_KEY', 'DATABASE_URL', 'PEM')]} pw p@ss-canary\"\n"
+    # It does not load, and says so; it stops, and the end of its journal is told.
+    for end in ("raise SystemExit(said)", "print(said, flush=True); os._exit(3)"):
+        done = host.deploy(code(7, f"{dump}{end}"), environment=environment, check=False)
+        assert done.returncode == 1
+        assert "[SECRET_KEY]" in done.stderr
+        assert "[DATABASE_URL]" in done.stderr
+        assert "canary" not in done.stdout + done.stderr
     host.deploy(code(7), environment=environment)
     assert host.run(
         "grep", "-rl", "canary", "/srv/app", "/etc", "/run/systemd", "/var/log/cloud-init.log"
@@ -649,6 +649,11 @@ def test_logs_of_one_release_and_of_those_to_come(host: ReleasedHost) -> None:
     assert "is not here; releases: " in host.release("logs", "--release", "0000-x").stderr
 
 
+def test_the_proxy_s_log_is_at_hand(host: ReleasedHost) -> None:
+    host.run("systemd-run", "--wait", "--quiet", "--unit=nginx", "echo", "asked for", check=True)
+    assert "asked for" in host.release("logs", "--proxy", check=True).stdout
+
+
 def test_a_migration_runs_once_though_the_connection_is_lost_and_up_tried_again(host: ReleasedHost, live: str) -> None:
     migrate = "echo ran >>/srv/app/shared/migrations; sleep 4"
     manifest = host.manifest(code(time.time_ns()), release_command=["sh", "-c", migrate])
@@ -679,9 +684,9 @@ def test_the_cache_of_packages_is_bounded(host: ReleasedHost, live: str) -> None
 # ---- without losing a request ----
 
 
-def test_no_request_is_lost(host: ReleasedHost, live: str) -> None:
+def test_no_request_is_lost(host: ReleasedHost, site: Site, live: str, tmp_path: Path) -> None:
     """Deploys, rollback, restart and a broken release under the load of steady_load.py."""
-    with caddy(host), steady_load(host) as found:
+    with opened(host, site, tmp_path, proxy="caddy") as door, door.steady_load() as found:
         for number in range(4):
             host.deploy(code(200 + number))
         host.release("rollback", check=True)

@@ -25,7 +25,7 @@ EB_LIST = "option_settings:\n- namespace: aws:elasticbeanstalk:container:python\
 )
 def test_the_examples(example: str, entrypoint: str) -> None:
     assert shapes.entrypoint(EXAMPLES / example) == entrypoint
-    inspect(EXAMPLES / example, entrypoint, Versions(oldest_safe={}, too_new={}))
+    inspect(EXAMPLES / example, entrypoint, Versions(oldest_safe={}, too_new={}), files={})
     assert list(shapes.notices(EXAMPLES / example)) == []
 
 

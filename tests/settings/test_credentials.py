@@ -130,9 +130,11 @@ def test_missing_credentials_are_named(cloud: str, environ: dict[str, str], conf
 
 
 def test_what_restores_the_zone_reads_its_token_from_the_environment_alone() -> None:
-    kept = {"cloudflare:apiToken"}
-    assert missing_credentials("aws", {}, kept.__contains__, restores=True) == [
-        "edge.at_destroy: restore reads CLOUDFLARE_API_TOKEN, which is not exported; do: export it, or write keep"
+    kept, by_itself = {"cloudflare:apiToken"}, {"edge.at_destroy: restore": "keep", "edge.purge": "false"}
+    assert missing_credentials("aws", {}, kept.__contains__, by_itself=by_itself) == [
+        "edge.at_destroy: restore reads CLOUDFLARE_API_TOKEN, which is not exported; do: export it, or write keep",
+        "edge.purge reads CLOUDFLARE_API_TOKEN, which is not exported; do: export it, or write false",
     ]
-    assert missing_credentials("aws", {"CLOUDFLARE_API_TOKEN": "x"}, kept.__contains__, restores=True) == []
-    assert missing_credentials("aws", {}, set[str]().__contains__, restores=True) == [CLOUDFLARE]
+    given = {"CLOUDFLARE_API_TOKEN": "x"}
+    assert missing_credentials("aws", given, kept.__contains__, by_itself=by_itself) == []
+    assert missing_credentials("aws", {}, set[str]().__contains__, by_itself=by_itself) == [CLOUDFLARE]

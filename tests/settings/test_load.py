@@ -237,6 +237,36 @@ REFUSED: list[tuple[str, object, str]] = [
         "like pages/back.html",
     ),
     (
+        "app.error_page",
+        "../down.html",
+        'app.error_page: "../down.html" is not a file inside the app\'s folder; allowed: a path from there, '
+        "like pages/back.html",
+    ),
+    (
+        "app.static",
+        {"/static": "."},
+        'app.static./static: "." is not a folder or file inside the app\'s folder; allowed: a path from there, like '
+        "static or shop/static; never the whole",
+    ),
+    (
+        "app.static",
+        {"/": "static"},
+        'app.static./: "/" is not a path that files can be served below; allowed: one like /static or /site/media, of '
+        "letters, digits and . _ -; do: name the folders and files one by one: the app answers everything else",
+    ),
+    (
+        "app.static",
+        {"/a/../b": "static"},
+        'app.static./a/../b: "/a/../b" is not a path that files can be served below; allowed: one like /static or '
+        "/site/media, of letters, digits and . _ -",
+    ),
+    (
+        "app.uploads",
+        ["uploads"],
+        'app.uploads[0]: "uploads" is not a path that files can be served below; allowed: one like /static or '
+        "/site/media, of letters, digits and . _ -",
+    ),
+    (
         "app.source",
         "http://example.com/app.tar.gz",
         'app.source: "http://example.com/app.tar.gz" is not encrypted: the code could be changed on its way; '
@@ -267,6 +297,17 @@ REFUSED: list[tuple[str, object, str]] = [
     # ---- proxy and edge ----
     ("proxy.max_body", "10", 'proxy.max_body: "10" is not a size; allowed: 1KB to 5GB, like 10MB or 16MiB'),
     ("proxy.max_body", "9GB", 'proxy.max_body: "9GB" is out of range; allowed: 1KB to 5GB, like 10MB or 16MiB'),
+    (
+        "app.server",
+        {"kind": "uwsgi", "protocol": "uwsgi"},
+        'proxy: kind: "caddy" does not speak uWSGI\'s own protocol, which app.server.protocol asks for; allowed: '
+        "nginx, apache; do: choose one of them, or write http as app.server.protocol",
+    ),
+    (
+        "app.server",
+        {"kind": "uwsgi", "protocol": "fastcgi"},
+        'app.server.protocol: "fastcgi" is not allowed; allowed: "http", "uwsgi"',
+    ),
     ("proxy.kind", "iis", 'proxy.kind: "iis" is not allowed; allowed: "caddy", "nginx", "apache"'),
     (
         "proxy.timeouts.idel",
@@ -281,11 +322,37 @@ REFUSED: list[tuple[str, object, str]] = [
         'edge.certificate_days: "90" is not allowed; allowed: 7, 30, 90, 365, 730, 1095, 5475; do: write 90',
     ),
     (
+        "app.rate_limit",
+        {"paths": ["/login"]},
+        "app.rate_limit: has no `requests`, so nothing is limited; do: add them, or remove the section",
+    ),
+    (
+        "app.rate_limit",
+        {"requests": 0},
+        "app.rate_limit.requests: 0 is out of range; allowed: 1 to 1000000",
+    ),
+    (
         "edge.manage_zone_settings",
         "yes",
         'edge.manage_zone_settings: "yes" is not true or false; do: write it without quotes',
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    ("static", "uploads", "other"),
+    [
+        (None, "/static", "/static"),
+        ({"/a/b": "x"}, "/a", "/a/b"),
+        ({"/a": "x"}, "/a/b", "/a"),
+        ({"/a": "x"}, "/ab", ""),
+    ],
+)
+def test_uploads_and_static_files_are_apart(static: dict[str, str] | None, uploads: str, other: str) -> None:
+    config = having("app.uploads", [uploads])
+    config["app"]["static"] = static
+    line = f'app.uploads: "{uploads}" and app.static\'s "{other}" are one in the other; do: rename one'
+    assert refusal(config) == ([line] if other else [])
 
 
 @pytest.mark.parametrize(("path", "value", "line"), REFUSED, ids=[f"{path}={value}"[:60] for path, value, _ in REFUSED])
@@ -419,6 +486,9 @@ def test_settings_do_not_change_afterwards() -> None:
         (having("site.hostname", "a.b.example.com"), "a.b.example.com is more than one level below example.com"),
         (having("proxy.max_body", "200MB"), "proxy.max_body: Cloudflare passes uploads up to 100 MB"),
         (having("proxy.timeouts.response", 300), "proxy.timeouts.response: Cloudflare gives up after 120 seconds"),
+        (having("app.server", {"kind": "gunicorn", "worker_class": "sync"}), "proxy.buffer_uploads: true"),
+        (having("app.server", {"kind": "eventlet"}), "app.server: Eventlet is a dead end"),
+        (having("app.server", {"kind": "gunicorn", "worker_class": "eventlet"}), "app.server: Eventlet is a dead end"),
         (VALID, "operator.ssh_keys: none; only the program's own key can log in"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def test_without_a_proxy_nothing_is_made_up() -> None:
 def test_one_line_a_request(capsys: pytest.CaptureFixture[str]) -> None:
     through(BARE | PROXY | {"PATH_INFO": '/a b\n127.0.0.1 "', "HTTP_X_REQUEST_ID": "id"}, access_log=True)
     line, end = capsys.readouterr().out.split("\n")
-    assert line == '2001:db8::7 "GET /a%20b%0A127.0.0.1%20%22" 404 0ms id'
+    assert re.fullmatch(r'2001:db8::7 "GET /a%20b%0A127\.0\.0\.1%20%22" 404 \d+ms id', line)
     assert end == ""
     through(BARE | PROXY | {"HTTP_X_REQUEST_ID": "id"})
     through(BARE | PROXY, access_log=True)  # the release tool's health check

@@ -1,10 +1,24 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from origin_server import spec, uwsgi
 
 GIVEN = spec.Spec("uwsgi", "app:app", "/run/app/1/http.sock", True, {"harakiri": 120}, {"processes": 77})
+
+
+@pytest.mark.parametrize("protocol", ["http", "uwsgi"])
+def test_its_own_protocol_has_a_socket_of_its_own_and_only_if_asked_for(protocol: str) -> None:
+    given = spec.Spec("uwsgi", "app:app", "/run/app/1/http.sock", False, {}, {"protocol": protocol})
+    lines = uwsgi.configuration(given, "[uwsgi]\nuwsgi-socket = :3031\nsocket = :3032\n").splitlines()
+    assert [line for line in lines if re.match("[a-z-]*socket = [/:]", line)] == [
+        "http-socket = /run/app/1/http.sock",
+        *["uwsgi-socket = /run/app/1/uwsgi/app.sock"] * (protocol == "uwsgi"),
+    ]
+    assert "chmod-socket = 660" in lines
+    assert not [line for line in lines if line.startswith("protocol")]
 
 
 def test_what_comes_later_wins() -> None:

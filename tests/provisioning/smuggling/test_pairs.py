@@ -13,10 +13,10 @@ import pytest
 from provisioning.proxies import Kind
 from rehearsal.checks import knock, visitor
 from rehearsal.cloud import network
-from tests.provisioning.origin_host import HOSTNAME, KINDS, OriginHost, Site
+from tests.provisioning.origin_host import HOSTNAME, OriginHost, Site
 from tests.provisioning.smuggling import generator, pairs
 from tests.provisioning.smuggling.attacker import Attack
-from tests.provisioning.test_servers_on_a_host import SERVERS
+from tests.provisioning.test_servers_on_a_host import PAIRS, SERVERS
 
 pytestmark = pytest.mark.machines
 
@@ -33,8 +33,8 @@ IN_CI: tuple[tuple[Kind, str], ...] = (("caddy", "waitress"), ("caddy", "gunicor
         *(pytest.param(*pair, 1_000, id=f"{' + '.join(pair)}, a sample") for pair in IN_CI),
         *(
             pytest.param(proxy, server, 10_000, id=f"{proxy} + {server}", marks=pytest.mark.matrix)
-            for proxy in KINDS
-            for server in SERVERS
+            for proxy, server in PAIRS
+            if "protocol" not in SERVERS[server]  # one that says how long each part is
         ),
     ],
 )
@@ -44,13 +44,16 @@ def test_nobody_is_tricked(
     host = hosts(proxy)
     client = tmp_path / "client.pem"
     client.write_text(site.client.certificate + site.client.key)
-    host.configure(site.document(proxy=proxy))
     pairs.release(host, SERVERS[server], tmp_path)
-    nobody_believes_a_forged_header(host, client)
-    verdict = pairs.attacked(host, Attack(address=host.ipv4, client=str(client), numbers=list(range(cases))))
-    assert not verdict.disagreements
-    assert not verdict.remarks
-    assert verdict.seen > cases / 5, "hardly anything came through: nothing was tried"
+    halves = (range(cases // 2), range(cases // 2, cases))
+    for buffered, numbers in zip((False, True), halves, strict=True):
+        # Streaming, Apache takes no body of unannounced length at all, which leaves one case in seven.
+        host.configure(site.document(proxy=proxy, buffer_uploads=buffered))
+        nobody_believes_a_forged_header(host, client)
+        verdict = pairs.attacked(host, Attack(address=host.ipv4, client=str(client), numbers=list(numbers)))
+        assert not verdict.disagreements
+        assert not verdict.remarks
+        assert verdict.seen > len(numbers) / 10, "hardly anything came through: nothing was tried"
 
 
 def nobody_believes_a_forged_header(host: OriginHost, client: Path) -> None:

@@ -18,6 +18,10 @@ STOP = 8
 before (app.drain); this is for a reboot and for what still hangs then."""
 
 
+NOT_LOADED = "The app did not load:"
+"""Above the reason in the journal, where the release tool looks for it."""
+
+
 @dataclass(frozen=True)
 class Spec:
     server: str
@@ -29,6 +33,8 @@ class Spec:
     """Options that the app's own configuration file may change."""
     options: dict[str, Any]
     """Options that the stack says: they win over that file."""
+    rate_limit: dict[str, Any] | None = None
+    """rate.Meter's arguments, and the `paths` that it is for."""
 
     def __getitem__(self, name: str) -> Any:
         """An option of a server without a configuration file of its own; None is for the host to fill in."""

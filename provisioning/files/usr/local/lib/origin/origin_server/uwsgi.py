@@ -1,4 +1,6 @@
-"""uWSGI over HTTP, with the app's own uwsgi.ini between our defaults and what the stack says.
+"""uWSGI over HTTP, and its own protocol too where the stack says so.
+
+The app's own uwsgi.ini stands between our defaults and what the stack says.
 
 https://uwsgi-docs.readthedocs.io/en/latest/Options.html, and for what is best set:
 https://uwsgi-docs.readthedocs.io/en/latest/ThingsToKnow.html
@@ -35,7 +37,7 @@ def own(text: str) -> Iterator[str]:
 
 def lines(options: dict[str, object]) -> Iterator[str]:
     for name, value in options.items():
-        if value is not None:
+        if value is not None and name != "protocol":  # which is ours, and means another thing to uWSGI
             yield f"{name.replace('_', '-')} = {str(value).lower() if isinstance(value, bool) else value}"
 
 
@@ -63,6 +65,10 @@ def configuration(spec: Spec, file: str) -> str:
         "disable_logging": True,  # the hop writes the access log
         "worker_reload_mercy": STOP,
     }
+    if spec["protocol"] == "uwsgi":
+        # Whoever opens it can have code run (UWSGI_FILE): it is the proxy's group's alone, as the other is.
+        # https://uwsgi-docs.readthedocs.io/en/latest/DynamicApps.html
+        ours["uwsgi_socket"] = f"{Path(spec.socket).with_name('uwsgi')}/app.sock"
     if chosen.get("gevent"):
         ours["gevent_monkey_patch"] = True
     return "\n".join(["[uwsgi]", *lines(sized | spec.defaults), *own(file), *lines(spec.options), *lines(ours), ""])
@@ -75,6 +81,8 @@ def serve(spec: Spec) -> None:
     for line in own(text):
         if found := re.match(r"\s*env\s*=\s*(\w+)=(.*)", line):
             os.environ.setdefault(found[1], found[2].strip())
+    if spec["protocol"] == "uwsgi":
+        Path(spec.socket).with_name("uwsgi").mkdir(0o750, exist_ok=True)
     ini = Path(spec.socket).with_name("uwsgi.ini")
     ini.write_text(configuration(spec, text))
     program = Path(sys.prefix) / "bin/uwsgi"

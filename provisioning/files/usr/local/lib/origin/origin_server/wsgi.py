@@ -7,11 +7,12 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from origin_server import chunks, hop, spec
+from origin_server import chunks, hop, path, rate, spec, websocket
 
 
 def load(entrypoint: str) -> hop.App:
@@ -35,9 +36,27 @@ def load(entrypoint: str) -> hop.App:
     return loaded
 
 
+def loaded(entrypoint: str) -> hop.App:
+    """The callable; what keeps it from loading is told the journal first.
+
+    Servers tell it each in its own way, some once a process and then more of themselves. One write, so that no other
+    process's lines come between; as errors (sd-daemon(3)), so that they can be found.
+    """
+    try:
+        return load(entrypoint)
+    except BaseException:
+        lines = [spec.NOT_LOADED, *traceback.format_exc().splitlines()]
+        os.write(2, "".join(f"<3>{line}\n" for line in lines).encode(errors="replace"))
+        raise
+
+
 _given = spec.read(os.environ[spec.VARIABLE])
-application = hop.behind_one_hop(load(_given.entrypoint), _given.access_log)
+application = websocket.or_refused(loaded(_given.entrypoint), _given.server)
+if _limit := _given.rate_limit:
+    _paths = _limit.pop("paths")
+    application = rate.limited(application, rate.Meter(Path(_given.socket).with_name("rate"), **_limit), _paths)
+application = hop.behind_one_hop(application, _given.access_log)
 if _given.server == "uwsgi":
-    application = chunks.of_uwsgi(application)
+    application = path.of_apache(chunks.of_uwsgi(application))
 elif _given.server == "granian":
     application = chunks.of_granian(application)

@@ -15,11 +15,13 @@ from typing import Any
 
 from releasing import packages
 from releasing.environment import environment_file
-from releasing.host import BUILD_SANDBOX, RELEASES, ROOT, UNIT, VENVS, Refused, run, say, step, write
+from releasing.host import BUILD_SANDBOX, RELEASES, ROOT, SHARED, UNIT, VENVS, Refused, run, say, step, write
 from releasing.journal import tail
 from releasing.sources import lay
-from releasing.store import code, releases, sock
+from releasing.store import code, releases, sock, uwsgi_sock
 
+PUBLISH, PUBLISHED = Path(__file__).with_name("publish.py"), Path("/var/cache/published")
+PUBLISH_TIMEOUT = 300  # seconds; brotli takes a second for a megabyte, once
 SERVING = Path("/usr/local/lib/origin/origin_server")
 UV_CACHE, MAX_CACHE = Path("/var/cache/uv"), 1 << 30  # bytes
 BUILD_TIMEOUT = 900  # seconds
@@ -47,14 +49,30 @@ def prepare(id: str, manifest: dict[str, Any], digest: str) -> None:
     else:
         lay(id, manifest)
     packages.bring(id, manifest["packages"])
+    publish(id, manifest)
     build(id, manifest["requirements"])
     # Its own copy, so that going back to it needs nothing of a newer host.
     shutil.copytree(SERVING, folder / "lib" / SERVING.name)
+    (folder / "uwsgi").symlink_to(uwsgi_sock(id).parent)  # for a proxy that speaks it, by the link to the live folder
     write(folder / "environment", environment_file(manifest["environment"]), 0o600)
-    write(folder / "run", launcher(id, manifest["run"], manifest["variables"]), 0o755)
+    write(folder / "run", launcher(id, manifest["run"], manifest["variables"], manifest["uploads"]), 0o755)
     public = {k: v for k, v in manifest.items() if k != "environment"}
     write(folder / "release.json", json.dumps(public | {"digest": digest, "state": "new"}, indent=1), 0o600)
     run("sync", "-f", ROOT)  # a power cut after the switch must not find empty files
+
+
+def publish(id: str, manifest: dict[str, Any]) -> None:
+    """releases/<id>/public: what the proxy serves from disk."""
+    wanted = {key: manifest[key] for key in ("static", "error_page")}
+    if not any(wanted.values()):
+        return
+    public, unit = RELEASES / id / "public", f"release-build-{id}-files"
+    public.mkdir()
+    shutil.chown(public, "build", "build")
+    argv = ["/usr/bin/python3", "-IB", PUBLISH, RELEASES / id / "src", public, PUBLISHED, json.dumps(wanted)]
+    properties = [*BUILD_SANDBOX, f"CacheDirectory={PUBLISHED.name}"]
+    if reason := step(unit, properties, PUBLISH_TIMEOUT, *argv):
+        raise Refused(f"publishing the static files: {reason}" + tail(unit, 10, {}))
 
 
 def installation(src: Path, requirements: list[str]) -> tuple[str, str]:
@@ -131,17 +149,18 @@ def build(id: str, requirements: list[str]) -> None:
         say(f"not in the app's requirements, so installed beside them: {added}")
 
 
-def launcher(id: str, argv: list[str], variables: dict[str, str]) -> str:
+def launcher(id: str, argv: list[str], variables: dict[str, str], uploads: list[str]) -> str:
     folder = RELEASES / id
     places = {"venv": folder / "venv", "src": folder / "src", "socket": sock(id), "release": id}
     argv = [re.sub(r"\{(venv|src|socket|release)\}", lambda m: str(places[m[1]]), a) for a in argv]
     defaults = "".join(f'[ "${{{k}+set}}" ] || export {k}={shlex.quote(v)}\n' for k, v in variables.items())
+    folders = "".join(f"mkdir -p {shlex.quote(f'{SHARED}{path}')} || exit\n" for path in uploads)
     return f"""#!/bin/sh
 # The server of release {id}; with arguments: that command, in the same place.
 cd {folder}/src || exit
-export RELEASE={id} PATH={folder}/venv/bin:/usr/bin:/bin PYTHONUNBUFFERED=1
+export RELEASE={id} PATH={folder}/venv/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 ORIGIN_SHARED={SHARED}
 export PYTHONPATH={folder}/src:{folder}/src/src:{folder}/lib${{PYTHONPATH:+:$PYTHONPATH}}
-{defaults}[ $# = 0 ] || exec "$@"
+{defaults}{folders}[ $# = 0 ] || exec "$@"
 exec {shlex.join(argv)}
 """
 

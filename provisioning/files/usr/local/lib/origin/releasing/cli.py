@@ -39,6 +39,9 @@ DEFAULTS = {
     "environment": {},
     "health": {},  # path, host, timeout
     "maintenance_page": None,  # a file's path in the source
+    "error_page": None,  # another
+    "static": {},  # places in the source by URL path, the first that is there
+    "uploads": [],  # URL paths of folders in SHARED
     "release_command": None,
     "release_timeout": 300,
     "keep": 5,
@@ -50,7 +53,7 @@ MIN_FREE = 256 << 20  # bytes
 def checked(manifest: Any) -> dict[str, Any]:
     types: dict[str, tuple[type, ...]] = {key: (type(value),) for key, value in DEFAULTS.items()}
     types |= {key: (kind,) for key, kind in NEEDED.items()}
-    types |= dict.fromkeys(("sha256", "commit", "maintenance_page"), (str, type(None)))
+    types |= dict.fromkeys(("sha256", "commit", "maintenance_page", "error_page"), (str, type(None)))
     types["release_command"] = (list, type(None))
     if not isinstance(manifest, dict):
         raise Refused("manifest: not a JSON object")
@@ -117,7 +120,7 @@ def rollback(id: str | None) -> str:
 def restart() -> str:
     id = live_or_refused()
     manifest = {key: value for key, value in facts(id).items() if key in DEFAULTS or key in NEEDED}
-    return deploy(manifest | {"environment": read_environment(id)}, again=True)
+    return deploy(DEFAULTS | manifest | {"environment": read_environment(id)}, again=True)
 
 
 def converge() -> str | None:
@@ -155,13 +158,17 @@ def show(found: dict[str, Any]) -> None:
         print(found["at_work"])
 
 
-def logs(id: str | None, lines: int, forever: bool) -> None:
-    """Of one release, or of the live one and, with `forever`, of each that follows it."""
+def logs(id: str | None, lines: int, forever: bool, *, proxy: bool) -> None:
+    """Of one release, or of the live one and, with `forever`, of each that follows it; or of the proxy."""
+    if proxy:
+        # A host has one of them.
+        follow(["--unit=caddy", "--unit=nginx", "--unit=apache2"], lines, forever=forever)
+        return
     if id and id not in releases():
         raise Refused(f"{id} is not here; releases: {', '.join(releases()) or 'none'}")
     # The slice has every release's lines, of those to come as well.
     whole = forever and not id
-    follow("_SYSTEMD_SLICE=system-app.slice" if whole else f"--unit=app@{id or live()}", lines, forever=forever)
+    follow(["_SYSTEMD_SLICE=system-app.slice" if whole else f"--unit=app@{id or live()}"], lines, forever=forever)
 
 
 def show_history(entries: list[dict[str, Any]]) -> None:
@@ -198,7 +205,9 @@ def parser() -> argparse.ArgumentParser:
     log = command("logs", "the live release's journal, without its secrets")
     log.add_argument("-n", type=int, default=50, help="as many lines (50)")
     log.add_argument("-f", "--follow", action="store_true", help="and each to come, of later releases too")
-    log.add_argument("--release", help="of this one")
+    whose = log.add_mutually_exclusive_group()
+    whose.add_argument("--release", help="of this one")
+    whose.add_argument("--proxy", action="store_true", help="of the proxy: its access log, a line of JSON a request")
     upkeep = command("maintenance", "answer every visitor with 503 and a page, or serve again")
     upkeep.add_argument("wanted", choices=("on", "off"))
     upkeep.add_argument("page", nargs="?", type=Path, help="an HTML file on this host; default: the app's own")
@@ -225,7 +234,7 @@ def main() -> int:
             entries = history()[-args.n :]
             print(json.dumps(entries)) if args.json else show_history(entries)
         case "logs":
-            logs(args.release, args.n, args.follow)
+            logs(args.release, args.n, args.follow, proxy=args.proxy)
         case "maintenance":
             maintenance(args.wanted, args.page)
         case "exec":

@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path("/srv/app")
 RELEASES, VENVS, INCOMING = ROOT / "releases", ROOT / "venvs", ROOT / "incoming"
 CURRENT, FOLDER, FOLDER_BEFORE = ROOT / "current.sock", ROOT / "current", ROOT / "previous"
+SHARED = ROOT / "shared"
 MAINTENANCE = ROOT / "maintenance.html"
 UNIT = Path("/etc/systemd/system/app@.service")
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from origin_server.spec import NOT_LOADED
 from releasing.environment import read_environment, secrets
 from releasing.host import RELEASES, ROOT, Refused, run
 from releasing.store import live
@@ -29,6 +30,14 @@ def tail(unit: str, lines: int, environment: dict[str, str]) -> str:
     run("journalctl", "--sync", check=False)
     text = run("journalctl", "-u", unit, "-n", str(lines), "-o", "cat", "--no-pager", check=False).stdout.strip()
     return "".join(f"\n  | {line}" for line in redacted(text, secrets(environment)).splitlines())
+
+
+def not_loaded(unit: str, lines: int, environment: dict[str, str]) -> str:
+    """The end of what the unit's app failed with when it was loaded last, in the same form; "" if it did not."""
+    run("journalctl", "--sync", check=False)
+    said = run("journalctl", "-u", unit, "-p", "err", "-n", "1000", "-o", "cat", "--no-pager", check=False).stdout
+    _, found, reason = redacted(said, secrets(environment)).rpartition(f"{NOT_LOADED}\n")
+    return "".join(f"\n  | {line}" for line in [NOT_LOADED, *reason.splitlines()[-lines:]]) if found else ""
 
 
 def redacted(text: str, shapes: dict[str, str]) -> str:
@@ -49,10 +58,10 @@ def _secrets_of(ids: tuple[str, ...]) -> dict[str, str]:
     return dict(sorted(shapes.items(), key=lambda item: -len(item[0])))
 
 
-def follow(match: str, lines: int, *, forever: bool) -> None:
+def follow(matches: list[str], lines: int, *, forever: bool) -> None:
     """Print the last lines of what journalctl is told to match, and with `forever` those to come."""
     run("journalctl", "--sync", check=False)
-    argv = ["journalctl", "-q", "-n", str(lines), "-o", "short-iso", "--no-hostname", "--no-pager", match]
+    argv = ["journalctl", "-q", "-n", str(lines), "-o", "short-iso", "--no-hostname", "--no-pager", *matches]
     with subprocess.Popen([*argv, *["-f"] * forever], stdout=subprocess.PIPE, text=True, errors="replace") as journal:
         assert journal.stdout
         try:

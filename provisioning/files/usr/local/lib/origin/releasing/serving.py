@@ -12,7 +12,7 @@ from pathlib import Path
 
 from releasing.environment import read_environment
 from releasing.host import CURRENT, FOLDER, FOLDER_BEFORE, MAINTENANCE, RELEASES, ROOT, Refused, point, run, say
-from releasing.journal import tail
+from releasing.journal import not_loaded, tail
 from releasing.store import (
     code,
     discard,
@@ -25,6 +25,7 @@ from releasing.store import (
     remember,
     running,
     sock,
+    uwsgi_sock,
 )
 
 
@@ -46,8 +47,9 @@ def unhealthy(id: str, timeout: float = 5) -> str | None:
     headers = {"Host": host, "X-Forwarded-Host": host, "X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1",
                "CF-Connecting-IP": "127.0.0.1", "User-Agent": "release-health"}  # fmt: skip
     try:
-        if not sock(id).stat().st_mode & stat.S_IWGRP:
-            return f"{sock(id)} is closed to the group upstream, so the proxy can't open it"
+        for opened in [sock(id), *[uwsgi_sock(id)] * uwsgi_sock(id).exists()]:
+            if not opened.stat().st_mode & stat.S_IWGRP:
+                return f"{opened} is closed to the group upstream, so the proxy can't open it"
         connection = UnixConnection(sock(id), timeout=max(1.0, timeout))
         with contextlib.closing(connection):
             connection.request("GET", path, headers=headers)
@@ -74,12 +76,14 @@ def start(id: str) -> None:
             continue
         else:
             reason += f" (waited {timeout} s)"
-        raise Refused(f"{id} is not healthy: {reason}" + tail(f"app@{id}", 30, read_environment(id)))
+        said = (f"app@{id}", 30, read_environment(id))
+        raise Refused(f"{id} is not healthy: {reason}" + (not_loaded(*said) or tail(*said)))
 
 
 def switch(id: str) -> None:
     # The folders first, so that the first page of the new release finds its static files, and the last of the old one
-    # its own. The same code once more (a restart) leaves the files of the one before where they are.
+    # its own. The same code once more (a restart) leaves the files of the one before where they are. For a proxy that
+    # speaks uWSGI's own protocol this is the switch: it finds the socket through FOLDER.
     old = live()
     if old and code(old) != code(id):
         point(FOLDER_BEFORE, RELEASES / old)
@@ -91,9 +95,10 @@ def switch(id: str) -> None:
 
 
 def connections(id: str) -> int:
-    """Connections on the release's socket, accepted or still in its backlog (flag 0x10000 is the listener itself)."""
+    """Connections on the release's sockets, accepted or still in its backlog (flag 0x10000 is the listener itself)."""
+    paths = {str(sock(id)), str(uwsgi_sock(id))}
     rows = (line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()[1:])
-    return sum(len(r) == 8 and r[7] == str(sock(id)) and not int(r[3], 16) & 0x10000 for r in rows)
+    return sum(len(r) == 8 and r[7] in paths and not int(r[3], 16) & 0x10000 for r in rows)
 
 
 def retire(id: str, drain: float) -> None:
@@ -119,6 +124,8 @@ def sweep() -> None:
         check=False,
     )
     serving = live()
+    if named(FOLDER) != serving:  # first: what is stopped below must have no visitor
+        point(FOLDER, RELEASES / serving if serving else None)
     for id in {folder.name for folder in RELEASES.iterdir()} - {serving}:
         if facts(id).get("state", "new") == "new":
             discard(id)
@@ -127,8 +134,6 @@ def sweep() -> None:
     for id in running():
         if id != serving:
             retire(id, facts(id).get("drain", 0))
-    if named(FOLDER) != serving:
-        point(FOLDER, RELEASES / serving if serving else None)
     if named(FOLDER_BEFORE) in (None, serving):
         point(FOLDER_BEFORE, RELEASES / before if (before := previous()) else None)
     drop_unused_venvs()

@@ -64,6 +64,11 @@ def sock(id: str) -> Path:
     return Path("/run/app") / id / "http.sock"
 
 
+def uwsgi_sock(id: str) -> Path:
+    """Where it listens for uWSGI's own protocol, too, if it does."""
+    return sock(id).with_name("uwsgi") / "app.sock"
+
+
 def running() -> list[str]:
     out = run("systemctl", "list-units", "--all", "--plain", "--no-legend", "app@*").stdout
     return [m[1] for m in re.finditer(r"^app@(\S+)\.service", out, re.M)]

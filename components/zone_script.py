@@ -1,11 +1,15 @@
-"""Remembers a zone's settings and puts them back. Run alone: `python3 -I -c <this text> remember|restore`.
+"""Asks Cloudflare for what its provider can't: remembers a zone's settings and puts them back, and purges its cache.
 
-The environment holds all of it: ZONE (the zone's id), OWNED (JSON, what the stack sets: {setting: value}, in the order
-of setting them), AT_DESTROY (keep or restore), PULUMI_COMMAND_STDOUT (what `remember` printed last, the same shape),
-and the provider's own CLOUDFLARE_API_TOKEN and CLOUDFLARE_BASE_URL.
+Run alone: `python3 -I -c <this text> remember|restore|purge`. The environment holds all of it: ZONE (the zone's id),
+the provider's own CLOUDFLARE_API_TOKEN and CLOUDFLARE_BASE_URL, and
+
+- of remember and restore: OWNED (JSON, what the stack sets: {setting: value}, in the order of setting them), AT_DESTROY
+  (keep or restore), PULUMI_COMMAND_STDOUT (what `remember` printed last, the same shape);
+- of purge: HOSTS (JSON, a list of hostnames).
 
 https://developers.cloudflare.com/api/resources/zones/subresources/settings/
 https://developers.cloudflare.com/api/resources/origin_tls_client_auth/subresources/settings/
+https://developers.cloudflare.com/api/resources/cache/methods/purge/
 """
 
 from __future__ import annotations
@@ -13,16 +17,24 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
 from typing import Any
 
 TIMEOUT = 20  # seconds for one request
+# Seconds to wait before a purge is tried again. The Free plan refills its five purges a minute one by one:
+# https://developers.cloudflare.com/cache/how-to/purge-cache/#availability-and-limits
+PAUSES = (2, 5, 15, 30)
 PULLS = "origin_pulls"  # the zone's switch of authenticated origin pulls, which is no zone setting
 
 
 class Refused(Exception):
-    """What Cloudflare said instead of an answer."""
+    """What Cloudflare said instead of an answer. `passes`: it may well answer in a while."""
+
+    def __init__(self, text: str, *, passes: bool = False) -> None:
+        super().__init__(text)
+        self.passes = passes
 
 
 def ask(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -41,8 +53,11 @@ def ask(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             return json.load(answer)["result"]
     except urllib.error.HTTPError as error:
-        raise Refused(f"{method} {path}: HTTP {error.code}{said(error.read())}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        passes = error.code == 429 or error.code >= 500
+        raise Refused(f"{method} {path}: HTTP {error.code}{said(error.read())}", passes=passes) from None
+    except OSError as error:
+        raise Refused(f"{method} {path}: {error}", passes=True) from None
+    except (ValueError, KeyError, TypeError) as error:
         raise Refused(f"{method} {path}: {error}") from None
 
 
@@ -110,7 +125,34 @@ def restore(owned: dict[str, Any], before: dict[str, Any], at_destroy: str) -> i
     return 1 if by_hand else 0
 
 
+def purge(hosts: list[str]) -> int:
+    """Empties Cloudflare's cache of what it has of these hosts."""
+    for pause in (*PAUSES, None):
+        try:
+            ask("POST", "purge_cache", {"hosts": hosts})
+        except Refused as refused:
+            if pause is not None and refused.passes:
+                time.sleep(pause)
+                continue
+            do = (
+                ""
+                if refused.passes
+                else "let CLOUDFLARE_API_TOKEN purge the zone's cache (Zone, Cache Purge, Purge), then "
+            )
+            print(
+                f"edge.purge_after_release: the release is live, but the cache of {', '.join(hosts)} was not purged: "
+                f"{refused}; do: {do}run up again; or write false",
+                file=sys.stderr,
+            )
+            return 1
+        break
+    print(f"purged: {', '.join(hosts)}")
+    return 0
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "purge":
+        sys.exit(purge(json.loads(os.environ["HOSTS"])))
     act = {"remember": remember, "restore": restore}[sys.argv[1]]
     remembered = json.loads(os.environ.get("PULUMI_COMMAND_STDOUT") or "{}")
     sys.exit(act(json.loads(os.environ["OWNED"]), remembered, os.environ["AT_DESTROY"]))
