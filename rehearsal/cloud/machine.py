@@ -185,13 +185,14 @@ def execute(world: World, id: str, argv: Sequence[str], **kwargs: Any) -> subpro
 
 def init_pid(world: World, id: str) -> int | None:
     """The machine's process 1 as the host numbers it; None when it is off."""
-    # os.walk, because cgroups come and go meanwhile and rglob stumbles over one that went.
-    for group, _, _ in os.walk(daemon.cgroup(world, running_group(id))):
-        with contextlib.suppress(OSError):
-            for pid in Path(group, "cgroup.procs").read_text().split():
-                # One number for the host's process namespace, one for the machine's.
-                if re.search(r"^NSpid:\t\d+\t1$", Path(f"/proc/{pid}/status").read_text(), re.M):
-                    return int(pid)
+    for _ in range(3):  # it moves twice when it boots, and may so have been where nobody looked
+        # os.walk, because cgroups come and go meanwhile and rglob stumbles over one that went.
+        for group, _, _ in os.walk(daemon.cgroup(world, running_group(id))):
+            with contextlib.suppress(OSError):
+                for pid in Path(group, "cgroup.procs").read_text().split():
+                    # One number for the host's process namespace, one for the machine's.
+                    if re.search(r"^NSpid:\t\d+\t1$", Path(f"/proc/{pid}/status").read_text(), re.M):
+                        return int(pid)
     return None
 
 

@@ -122,6 +122,8 @@ def attach(world: World, place: Place, *, device: str) -> None:
 
 def detach(world: World, name: str) -> None:
     """Removes a place's or machine's namespace, its cable with it. Already gone is fine."""
+    # The cable by itself, as the kernel keeps a namespace (and what it answers) until it gets round to its end.
+    subprocess.run(["ip", "-netns", world.namespace(name), "link", "delete", "eth0"], check=False, capture_output=True)
     subprocess.run(["ip", "netns", "delete", world.namespace(name)], check=False, capture_output=True)
 
 
