@@ -26,15 +26,17 @@ TIMEOUT = 20  # seconds for one request
 # Seconds to wait before a purge is tried again. The Free plan refills its five purges a minute one by one:
 # https://developers.cloudflare.com/cache/how-to/purge-cache/#availability-and-limits
 PAUSES = (2, 5, 15, 30)
+LONGEST = 60  # seconds that a longer Retry-After of Cloudflare's is waited for at most
 PULLS = "origin_pulls"  # the zone's switch of authenticated origin pulls, which is no zone setting
 
 
 class Refused(Exception):
-    """What Cloudflare said instead of an answer. `passes`: it may well answer in a while."""
+    """What Cloudflare said instead of an answer. `passes`: it may answer later, in `wait` seconds."""
 
-    def __init__(self, text: str, *, passes: bool = False) -> None:
+    def __init__(self, text: str, *, passes: bool = False, wait: str = "") -> None:
         super().__init__(text)
         self.passes = passes
+        self.wait = int(wait) if wait.isdecimal() else 0
 
 
 def ask(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -54,7 +56,8 @@ def ask(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
             return json.load(answer)["result"]
     except urllib.error.HTTPError as error:
         passes = error.code == 429 or error.code >= 500
-        raise Refused(f"{method} {path}: HTTP {error.code}{said(error.read())}", passes=passes) from None
+        wait = error.headers.get("Retry-After", "")
+        raise Refused(f"{method} {path}: HTTP {error.code}{said(error.read())}", passes=passes, wait=wait) from None
     except OSError as error:
         raise Refused(f"{method} {path}: {error}", passes=True) from None
     except (ValueError, KeyError, TypeError) as error:
@@ -132,7 +135,7 @@ def purge(hosts: list[str]) -> int:
             ask("POST", "purge_cache", {"hosts": hosts})
         except Refused as refused:
             if pause is not None and refused.passes:
-                time.sleep(pause)
+                time.sleep(max(pause, min(refused.wait, LONGEST)))
                 continue
             do = (
                 ""

@@ -92,7 +92,7 @@ def test_the_token_is_not_kept(stack: Stack) -> None:
 
 
 @contextmanager
-def cloudflare(*answers: int) -> Iterator[tuple[str, list[str]]]:
+def cloudflare(*answers: int, retry_after: str = "") -> Iterator[tuple[str, list[str]]]:
     """One that answers with these statuses in turn; its address, and what was asked."""
     left, asked = list(answers), list[str]()
 
@@ -102,6 +102,8 @@ def cloudflare(*answers: int) -> Iterator[tuple[str, list[str]]]:
             body = b'{"result": {}}'
             self.send_response(left.pop(0))
             self.send_header("Content-Length", str(len(body)))
+            if retry_after:
+                self.send_header("Retry-After", retry_after)
             self.end_headers()
             self.wfile.write(body)
 
@@ -135,3 +137,15 @@ def test_what_passes_is_waited_for(
     printed = capsys.readouterr()
     assert printed.out == ("" if code else "purged: example.com\n")
     assert TOKEN not in printed.err
+
+
+@pytest.mark.parametrize(("said", "slept"), [("12", 12), ("1", 2), ("3600", 60), ("Fri, 27 Nov 2026 21:00:00 GMT", 2)])
+def test_as_long_as_cloudflare_says_within_reason(said: str, slept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(zone_script.time, "sleep", pauses.append)
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
+    monkeypatch.setenv("ZONE", "z")
+    with cloudflare(429, 200, retry_after=said) as (address, _):
+        monkeypatch.setenv("CLOUDFLARE_BASE_URL", address)
+        assert zone_script.purge(["example.com"]) == 0
+    assert pauses == [slept]

@@ -19,7 +19,7 @@ from typing import Any
 from provisioning.proxies import Kind
 from rehearsal.checks import knock
 from rehearsal.cloud import machine, network
-from tests.provisioning import steady_load
+from tests.provisioning import steady_load, talker
 from tests.provisioning.origin_host import HOSTNAME, Site
 from tests.provisioning.released import ReleasedHost
 
@@ -75,6 +75,21 @@ class Door:
             finally:
                 load.kill()
         print(found)
+
+    @contextmanager
+    def websocket(self) -> Iterator[list[str]]:
+        """One that talker.py talks over from before the block begins until the other side ends it; what it printed."""
+        argv = [sys.executable, "-I", talker.__file__, self.address, str(self.client)]
+        place = ["ip", "netns", "exec", self.host.world.namespace("edge")]
+        said: list[str] = []
+        with subprocess.Popen([*place, *argv], stdout=subprocess.PIPE, text=True) as talking:
+            try:
+                assert talking.stdout
+                said += [talking.stdout.readline().strip(), talking.stdout.readline().strip()]
+                yield said
+                said += talking.communicate(timeout=30)[0].splitlines()
+            finally:
+                talking.kill()
 
 
 def asked(path: str, *headers: str) -> str:

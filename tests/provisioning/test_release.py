@@ -227,6 +227,22 @@ with open(sys.argv[1], "a") as lock:
         pass
 
 
+@pytest.mark.parametrize("after", ["", "half", "again and half"])
+def test_why_an_app_does_not_load_is_told_whole_while_it_is_started_again(
+    after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = "The app did not load:\nTraceback (most recent call last):\nValueError: no s3cret\n"
+    half = "The app did not load:\nTraceb"
+    said = whole + {"": "", "half": half, "again and half": whole + half}[after]
+    monkeypatch.setattr(journal, "run", lambda *argv, check: subprocess.CompletedProcess(argv, 0, said, ""))
+    told = journal.not_loaded("app@1", 30, {"SECRET_KEY": "s3cret"}, since=0)
+    assert told.splitlines()[1:] == [
+        "  | The app did not load:",
+        "  | Traceback (most recent call last):",
+        "  | ValueError: no [SECRET_KEY]",
+    ]
+
+
 def test_the_person_is_known_by_the_key_that_sshd_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {
         "journalctl": "Accepted publickey for deploy from 2001:db8::7 port 50022 ssh2: ED25519 SHA256:abc/+x\n",

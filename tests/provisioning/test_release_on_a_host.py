@@ -376,6 +376,32 @@ def test_a_broken_release_says_why_and_leaves_the_old_one(host: ReleasedHost, li
     assert_tidy(host)
 
 
+MOODY = """
+mode = open("/etc/mode").read()
+if mode == "broken":
+    raise RuntimeError("out of order")
+
+@app.get("/ready")
+def ready():
+    return "", 200 if mode == "well" else 503
+"""
+
+
+def test_why_a_release_failed_once_is_not_why_it_fails_now(host: ReleasedHost, live: str) -> None:
+    mode = host.root / "etc/mode"
+    mode.write_text("well")
+    host.deploy(code(21, MOODY), health={"path": "/ready", "host": "example.com", "timeout": 2})
+    moody = host.live()
+    host.deploy(code(22))
+    mode.write_text("broken")
+    assert "RuntimeError: out of order" in host.release("rollback", moody).stderr
+    mode.write_text("not well")
+    said = host.release("rollback", moody).stderr
+    assert "GET /ready (Host: example.com) answered 503" in said
+    assert "did not load" not in said
+    assert_tidy(host)
+
+
 def test_secrets_are_shown_by_name_only_and_stand_in_one_file(host: ReleasedHost, live: str) -> None:
     environment = {
         "SECRET_KEY": 'canary"4711\\$x',

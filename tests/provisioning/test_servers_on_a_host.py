@@ -62,6 +62,11 @@ from flask_sock import Sock
 @Sock(app).route("/websocket")
 def websocket(ws):
     ws.send("hello")
+
+@Sock(app).route("/talk")
+def talk(ws):
+    while word := ws.receive():
+        ws.send(os.environ["RELEASE"])
 """
 )
 OF_CGI = ("Remote-Addr", "Remote-Host", "Script-Name", "Path-Info", "Server-Name", "Server-Port", "Http-Host", "Https")
@@ -134,6 +139,32 @@ def test_a_pair(released: Callable[[Kind], ReleasedHost], site: Site, proxy: Kin
     a_stop_is_graceful_within_its_bound(host, graceful=server not in ABRUPT)
     print(f"{proxy} + {server}: {sum(found['answered'].values())} answered, none lost, p99 {found['p99']} ms, "
           f"{time.monotonic() - began:.0f} s")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("proxy", "server"),
+    [
+        pytest.param(proxy, server, marks=[] if (proxy, server) in IN_CI else pytest.mark.matrix)
+        for proxy, server in PAIRS
+        if server in WEBSOCKETS
+    ],
+)
+def test_a_websocket_goes_on_through_a_release_until_the_old_one_is_drained(
+    released: Callable[[Kind], ReleasedHost], site: Site, proxy: Kind, server: str, tmp_path: Path
+) -> None:
+    host, drain = released(proxy), 3
+    settings = {"server": SERVERS[server], "drain": drain, "health": {"path": "/health", "timeout": 60}}
+    host.deploy(app(7), settings=settings)
+    old = host.live()
+    with opened(host, site, tmp_path, proxy=proxy) as door, door.websocket() as talked:
+        done = host.deploy(app(8), settings=settings)
+        assert f"connection(s) cut after {drain} s of draining" in done.stdout + done.stderr
+        assert host.units() == [host.live()]
+        assert door.get("/health") == "ok"
+    first, *said, end = talked
+    assert first.startswith("HTTP/1.1 101 ")
+    assert set(said) == {old}, "it stays with the release that it began with"
+    assert end == "cut"
 
 
 @pytest.mark.matrix

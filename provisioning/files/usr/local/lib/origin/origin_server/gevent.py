@@ -6,6 +6,7 @@ https://www.gevent.org/api/gevent.pywsgi.html
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import gevent
 from gevent import monkey
@@ -21,6 +22,13 @@ class Handler(WSGIHandler):
         """Then gevent gives the app the bare connection to read: never where there is a body, which ends somewhere."""
         framed = "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
         return not framed and super()._connection_upgrade_requested()
+
+    def handle_error(self, t: Any, v: Any, tb: Any) -> None:
+        """The end of the server's time is no 500 to write into a WebSocket that is open."""
+        if isinstance(v, gevent.GreenletExit) and self._connection_upgrade_requested():
+            self.close_connection = True
+        else:
+            super().handle_error(t, v, tb)
 
 
 def serve(spec: Spec) -> None:

@@ -32,12 +32,17 @@ def tail(unit: str, lines: int, environment: dict[str, str]) -> str:
     return "".join(f"\n  | {line}" for line in redacted(text, secrets(environment)).splitlines())
 
 
-def not_loaded(unit: str, lines: int, environment: dict[str, str]) -> str:
-    """The end of what the unit's app failed with when it was loaded last, in the same form; "" if it did not."""
+def not_loaded(unit: str, lines: int, environment: dict[str, str], *, since: float) -> str:
+    """The end of what the unit's app first failed to load with since then, in the same form; "" if it did not.
+
+    The first, because the last may be half written: whoever keeps stopping is started again.
+    """
     run("journalctl", "--sync", check=False)
-    said = run("journalctl", "-u", unit, "-p", "err", "-n", "1000", "-o", "cat", "--no-pager", check=False).stdout
-    _, found, reason = redacted(said, secrets(environment)).rpartition(f"{NOT_LOADED}\n")
-    return "".join(f"\n  | {line}" for line in [NOT_LOADED, *reason.splitlines()[-lines:]]) if found else ""
+    which = ["-u", unit, "-p", "err", f"--since=@{since:.6f}", "-n", "1000", "-o", "cat", "--no-pager"]
+    said = run("journalctl", *which, check=False).stdout
+    _, found, reasons = redacted(said, secrets(environment)).partition(f"{NOT_LOADED}\n")
+    reason = reasons.partition(f"{NOT_LOADED}\n")[0].splitlines()
+    return "".join(f"\n  | {line}" for line in [NOT_LOADED, *reason[-lines:]]) if found else ""
 
 
 def redacted(text: str, shapes: dict[str, str]) -> str:

@@ -65,7 +65,7 @@ def unhealthy(id: str, timeout: float = 5) -> str | None:
 def start(id: str) -> None:
     """Start it and wait until it is healthy."""
     timeout = facts(id)["health"].get("timeout", 30)
-    deadline = time.monotonic() + timeout
+    deadline, began = time.monotonic() + timeout, time.time()
     run("systemctl", "reset-failed", f"app@{id}", check=False)
     run("systemctl", "start", f"app@{id}", check=False)  # what became of it, the next lines find out
     while reason := unhealthy(id, deadline - time.monotonic()):
@@ -77,7 +77,7 @@ def start(id: str) -> None:
         else:
             reason += f" (waited {timeout} s)"
         said = (f"app@{id}", 30, read_environment(id))
-        raise Refused(f"{id} is not healthy: {reason}" + (not_loaded(*said) or tail(*said)))
+        raise Refused(f"{id} is not healthy: {reason}" + (not_loaded(*said, since=began) or tail(*said)))
 
 
 def switch(id: str) -> None:
