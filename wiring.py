@@ -239,6 +239,7 @@ def site(
             drain=settings.app.drain,
             certificate_days=settings.edge.certificate_days,
             minimum_tls=settings.edge.minimum_tls,
+            hotlink_protection=settings.edge.hotlink_protection,
             manage_zone_settings=settings.edge.manage_zone_settings,
             at_destroy=settings.edge.at_destroy,
             purge_after_release=settings.edge.purge_after_release,

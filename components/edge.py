@@ -27,9 +27,9 @@ def record_name(edge: str, hostname: str, kind: str) -> str:
     return f"{edge}-{hostname}-{kind.lower()}"
 
 
-def zone_settings(*, minimum_tls: str) -> dict[str, str]:
-    """What the zone's settings must be, in the order of setting them."""
-    return {
+def zone_settings(*, minimum_tls: str, hotlink_protection: bool | None = None) -> dict[str, str]:
+    """What the zone's settings must be, in the order of setting them. Without hotlink_protection, it is nobody's."""
+    settings = {
         # Cloudflare's automatic mode would otherwise undo `ssl`.
         # https://developers.cloudflare.com/ssl/origin-configuration/ssl-modes/
         "ssl_automatic_mode": "custom",
@@ -37,6 +37,9 @@ def zone_settings(*, minimum_tls: str) -> dict[str, str]:
         "always_use_https": "on",
         "min_tls_version": minimum_tls,
     }
+    if hotlink_protection is not None:
+        settings["hotlink_protection"] = "on" if hotlink_protection else "off"
+    return settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,8 @@ class SiteArgs:
     """Seconds that a host has to finish its requests once another has taken its place."""
     certificate_days: int = 5475
     minimum_tls: str = "1.2"
+    hotlink_protection: bool | None = None
+    """Whether Cloudflare refuses images to other sites' pages; None leaves it as it is in the zone."""
     manage_zone_settings: bool = True
     at_destroy: Literal["keep", "restore"] = "keep"
     """What destroy does to the zone's settings."""
@@ -83,7 +85,9 @@ class Site(pulumi.ComponentResource):
             OriginCertificateArgs(hostnames=hostnames, days=args.certificate_days),
             inside,
         )
-        owned = zone_settings(minimum_tls=args.minimum_tls) if args.manage_zone_settings else {}
+        owned = {}
+        if args.manage_zone_settings:
+            owned = zone_settings(minimum_tls=args.minimum_tls, hotlink_protection=args.hotlink_protection)
         before = ZoneBefore(
             f"{name}-zone-before",
             ZoneBeforeArgs(

@@ -259,6 +259,7 @@ def special_changes(name: str, folder: Path) -> dict[str, Any]:
         "proxy.max_body": "20MB",
         "edge.manage_zone_settings": {"edge.manage_zone_settings": False, "edge.client_ca": str(ca)},
         "edge.client_ca": str(ca),
+        "edge.hotlink_protection": True,
     }
 
 

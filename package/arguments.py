@@ -223,6 +223,8 @@ class EdgeSettings(TypedDict):
     """A PEM file with the CA of the client certificate that Cloudflare shows to origins of this zone: what the stack that owns the zone's settings exports as `client_ca`. The others need it, for a zone has one client certificate. Without it this stack makes one and gives it to the zone."""
     minimum_tls: NotRequired[str]
     """The oldest TLS that visitors may use. In quotes."""
+    hotlink_protection: NotRequired[bool]
+    """Whether Cloudflare refuses images (gif, ico, jpg, png) to pages of other sites. Not written: as it is in the zone."""
     certificate_days: NotRequired[int]
     """How long the origin certificate lasts. It is renewed by `up` only."""
     purge_after_release: NotRequired[bool]

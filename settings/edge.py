@@ -35,6 +35,11 @@ class Edge(Section):
     minimum_tls: Literal["1.2", "1.3"] = Field(
         default="1.2", description="The oldest TLS that visitors may use. In quotes."
     )
+    hotlink_protection: bool | None = Field(
+        default=None,
+        description="Whether Cloudflare refuses images (gif, ico, jpg, png) to pages of other sites. Not written: as "
+        "it is in the zone.",
+    )
     certificate_days: Literal[7, 30, 90, 365, 730, 1095, 5475] = Field(
         default=5475, description="How long the origin certificate lasts. It is renewed by `up` only."
     )
@@ -51,6 +56,16 @@ class Edge(Section):
             raise Refused(
                 "is missing: the stack that owns the zone's settings owns its client certificate too",
                 do="run `pulumi stack output client_ca` there and write the file's path",
+            )
+        return value
+
+    @validates("hotlink_protection")
+    @classmethod
+    def _set_by_who_owns(cls, value: bool | None, info: ValidationInfo) -> bool | None:
+        if value is not None and info.data.get("manage_zone_settings") is False:
+            raise Refused(
+                f"is {str(value).lower()}, but this stack does not own the zone's settings",
+                do="leave it out here, and write it in the stack that does",
             )
         return value
 

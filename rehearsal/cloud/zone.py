@@ -39,6 +39,7 @@ SETTINGS: Mapping[str, ZoneSetting] = {
     "ssl": ZoneSetting(default="full", choices=("off", "flexible", "full", "strict")),
     "always_use_https": ZoneSetting(default="off", choices=("on", "off")),
     "min_tls_version": ZoneSetting(default="1.0", choices=tuple(TLS_VERSIONS)),
+    "hotlink_protection": ZoneSetting(default="off", choices=("on", "off")),
     "tls_1_3": ZoneSetting(default="on", choices=("on", "off", "zrt")),
     "http2": ZoneSetting(default="on", choices=("on", "off")),
     "automatic_https_rewrites": ZoneSetting(default="on", choices=("on", "off"), modelled=False),
@@ -71,6 +72,7 @@ class Zone:
     always_https: bool
     tls: tuple[str, ...]
     http2: bool
+    hotlinks_refused: bool
     client: tuple[str, str] | str | None
 
 
@@ -149,6 +151,7 @@ def _zone(world: World, id: str, item: Mapping[str, Any]) -> Zone:
         always_https=values["always_use_https"] == "on" and values["ssl"] != "off",
         tls=tuple(TLS_VERSIONS[version] for version in offered),
         http2=values["http2"] == "on",
+        hotlinks_refused=values["hotlink_protection"] == "on",
         client=_client(world, id),
     )
 

@@ -190,6 +190,15 @@ def test_the_zone_is_strict(archive: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(("written", "set_to"), [(None, []), (True, ["on"]), (False, ["off"])])
+def test_hotlinks_are_left_to_the_zone_unless_they_are_written(
+    written: bool | None, set_to: list[str], archive: Path
+) -> None:
+    chosen = run(site(archive, DROPLET, hotlink_protection=written)).of("cloudflare:index/zoneSetting:ZoneSetting")
+    found = [each.inputs["value"] for each in chosen if each.inputs["settingId"] == "hotlink_protection"]
+    assert found == set_to
+
+
 def test_a_stack_that_does_not_own_the_zone_leaves_its_settings_alone(archive: Path) -> None:
     recorder = run(site(archive, DROPLET, manage_zone_settings=False))
     assert recorder.of("cloudflare:index/zoneSetting:ZoneSetting") == []

@@ -68,6 +68,7 @@ def test_a_commented_setting_is_the_default(path: Path) -> None:
         "app.uploads",
         "app.rate_limit",
         "edge.client_ca",
+        "edge.hotlink_protection",
         "host.vpc_id",
         "host.subnet_id",
     ):

@@ -400,6 +400,10 @@ def test_who_does_not_own_the_zone_names_the_owners_ca() -> None:
     ]
     shared = {"manage_zone_settings": False, "client_ca": "ca.pem"}
     assert load(having("edge", shared)).edge.client_ca == "ca.pem"
+    assert refusal(having("edge", {**shared, "hotlink_protection": True})) == [
+        "edge.hotlink_protection: is true, but this stack does not own the zone's settings; "
+        "do: leave it out here, and write it in the stack that does"
+    ]
     assert refusal(having("edge", {**shared, "at_destroy": "restore"})) == [
         "edge.at_destroy: is restore, but this stack does not own the zone's settings; "
         "do: write keep, or manage_zone_settings: true"

@@ -136,6 +136,31 @@ def test_without_always_https_http_is_served(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "page", "status"),
+    [
+        ("/logo.png", "https://other.test/", 403),
+        ("/Logo.JPEG?size=2", "https://other.test/", 403),
+        ("/favicon.ico", f"https://{ZONE}.other.test/", 403),
+        ("/logo.png", f"https://good.{ZONE}/page", 200),
+        ("/logo.png", f"https://{ZONE}/", 200),
+        ("/logo.png", "", 200),
+        ("/hotlink-ok/logo.png", "https://other.test/", 200),
+        ("/page", "https://other.test/", 200),
+        ("/picture.webp", "https://other.test/", 200),
+    ],
+)
+def test_images_are_refused_to_other_sites_pages(account: Account, path: str, page: str, status: int) -> None:
+    account.set(ssl="strict")
+    asked = [f"https://good.{ZONE}{path}", *(["--referer", page] if page else [])]
+    assert account.curl(*asked).status == 200
+    account.set(hotlink_protection="on")
+    answer = account.curl(*asked)
+    assert answer.status == status
+    if status == 403:
+        assert answer.body == "error code: 1011\n"
+
+
+@pytest.mark.parametrize(
     ("minimum", "served"),
     [("1.0", {"1.0", "1.1", "1.2", "1.3"}), ("1.1", {"1.1", "1.2", "1.3"}), ("1.2", {"1.2", "1.3"}), ("1.3", {"1.3"})],
 )
