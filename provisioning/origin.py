@@ -108,7 +108,7 @@ MAX_AGE = {"static": 60, "immutable": 31_536_000, "uploads": 604_800}
 """Seconds. A file that keeps its name is asked for again after a minute, with its ETag."""
 
 # A file's name, and a folder's: none that begins with a dot. As it can be written in the files of all three proxies.
-_SEGMENT = r"[^./\x00-\x1f\x3f\x5c\x7f][^/\x00-\x1f\x3f\x5c\x7f]*"
+_SEGMENT = r"[^./\x00-\x1f\x25\x3f\x5c\x7f][^/\x00-\x1f\x25\x3f\x5c\x7f]*"
 
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 _FOLDER = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")

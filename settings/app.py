@@ -13,6 +13,7 @@ from settings.fields import (
     AppFile,
     AppPath,
     Command,
+    CountedPath,
     Entrypoint,
     EnvironmentName,
     EnvironmentValue,
@@ -55,7 +56,7 @@ class RateLimit(Section):
     burst: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Requests that may come at once. Left out: as many as `requests`."
     )
-    paths: Listed[UrlPath] = Field(
+    paths: Listed[CountedPath] = Field(
         default=(),
         description="What is counted: these paths and what is below them, together. Empty: all that reaches the app.",
     )

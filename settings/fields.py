@@ -564,6 +564,21 @@ UrlPath = Annotated[
     WithJsonSchema({"type": "string", "title": "path", "pattern": r"^/([^/\s#\\][^\s#\\]*)?$"}),
 ]
 
+
+def counted_path(value: object) -> str:
+    """A path on the site as apps see it: decoded, without a query. Raises Refused."""
+    text = url_path(value)
+    if re.search("[?%]", text):
+        raise Refused(f"{shown(value)} can't be counted", allowed="a path like /login, without ? or %")
+    return text
+
+
+CountedPath = Annotated[
+    str,
+    BeforeValidator(counted_path),
+    WithJsonSchema({"type": "string", "title": "path", "pattern": r"^/([^/\s#\\?%][^\s#\\?%]*)?$"}),
+]
+
 _NAME = "[A-Za-z0-9_-][A-Za-z0-9._-]*"
 
 

@@ -48,6 +48,7 @@ FILES = {
     "static/odd name, äöü (1).svg": "<svg xmlns='http://www.w3.org/2000/svg'/>\n",
     "static/no-ending": "x",
     "static/index.html": "<h1>index</h1>",
+    "static/a%20b.css": "canary",
     "static/.env": "SECRET=canary",
     "static/.git/config": "canary",
     "static/module.py": "canary = 1",
@@ -151,6 +152,7 @@ def test_a_file_from_disk(door: Door, path: str, body: str, kind: str, age: str)
         *("/static/none.css", "/static/none.3f2a90c1b4d5.css", "/app.py", "/requirements.txt", "/down.html"),
         *("/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static/%2e%2e%2fapp.py"),
         *("/static/..%5capp.py", "/static/....//app.py", "/static/dist/../../app.py", "/static/%252e%252e/app.py"),
+        *("/../../static/plain/static/site.css", "/%2e%2e/%2e%2e/static/plain/static/site.css", "/static/a%2520b.css"),
         *("/static/..;/app.py", "/static/%c0%ae%c0%ae/app.py", "/../srv/app/current/public/error.html"),
         *("/current/public/static/plain/static/site.css", "/public/error.html", "/static/site.css/", "/static/*.css"),
         *("/static/site.css%2f", "/static/site.css%20", "/static/site.css%3f", "/static/site.css.gz"),
@@ -161,7 +163,7 @@ def test_all_else_the_app_is_asked_for_as_it_was_asked(door: Door, path: str) ->
     answer = door.ask(path, "--path-as-is", "-g")
     assert "canary" not in answer.body
     if answer.status in (400, 403):  # which some say of what leads out of the site
-        assert path.startswith("/..") and door.host.proxy != "caddy"
+        assert path.startswith(("/..", "/%2e%2e")) and door.host.proxy != "caddy"
     elif path.startswith("//") and door.host.proxy == "apache":  # which reads it as one
         assert answer.body == SECOND["static/site.css"]
         return
@@ -341,6 +343,27 @@ def test_of_uploads_nothing_else_is_shown(door: Door) -> None:
         assert answer.status in (403, 404), path
         assert "PRIVATE" not in answer.body
     assert door.host.run("sh", "-c", "test -L /srv/app/shared/uploads/key.txt && echo there") == "there\n"
+
+
+def test_no_upload_leads_around_the_mount(door: Door) -> None:
+    """By a second decoding, to which a folder called %2e%2e is a way up; nor can the proxy go there itself."""
+    decoy, key = "uploads/%2e%2e/%2e%2e/shared/uploads", "/etc/origin/current/tls/key.pem"
+    script = f"cd /srv/app/shared && mkdir -p {decoy} && echo decoy > {decoy}/k.txt && ln -sf {key} uploads/k.txt"
+    door.host.run("sh", "-c", f"{script} && chmod -R a+rX uploads/*")
+    path = "/uploads/%252e%252e/%252e%252e/shared/uploads/k.txt"
+    answer = door.ask(path)
+    assert (answer.status, answer.body) == (404, f"app GET {path}")
+    pid = door.host.run("systemctl", "show", "-P", "MainPID", door.host.program.unit).strip()
+    listed = door.host.run("nsenter", "-t", pid, "-m", "ls", "/srv/app/shared/uploads", check=False)
+    assert listed == ""
+
+
+def test_an_upload_that_nobody_may_read_is_not_told_as_a_strangers(door: Door) -> None:
+    door.ask("/save?mine.png", "-d", "mine")
+    door.host.run("chmod", "600", "/srv/app/shared/uploads/mine.png")
+    answer = door.ask("/uploads/mine.png")
+    assert answer.status in (403, 404)
+    assert "cloudflare" not in answer.body
 
 
 def test_the_proxy_can_write_nothing_of_it(door: Door) -> None:

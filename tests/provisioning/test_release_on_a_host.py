@@ -376,6 +376,28 @@ def test_a_broken_release_says_why_and_leaves_the_old_one(host: ReleasedHost, li
     assert_tidy(host)
 
 
+MEDDLING = """
+import glob, os
+from setuptools import setup
+
+for place in (*glob.glob("/srv/app/releases/*/public"), "/var/cache/published"):
+    try:
+        os.makedirs(f"{place}/static/plain/static", exist_ok=True)
+        os.symlink("/etc/origin/current/tls/key.pem", f"{place}/static/plain/static/key.txt")
+    except OSError as error:
+        print(error)
+setup(name="meddling", version="1")
+"""
+
+
+def test_what_a_package_s_build_leaves_is_served_to_nobody(host: ReleasedHost) -> None:
+    files = {"requirements.txt": "flask==3.1.3\n./meddling\n", "meddling/setup.py": MEDDLING, "static/a.css": "a"}
+    host.deploy({**code(20), **files})
+    assert host.run("find", "-L", "/srv/app/current/public/", "-name", "a.css", check=True).stdout
+    found = host.run("find", "/srv/app/releases", "/var/cache/published", "-name", "key.txt", check=True)
+    assert found.stdout == ""
+
+
 MOODY = """
 mode = open("/etc/mode").read()
 if mode == "broken":

@@ -66,6 +66,10 @@ def test_proxy_and_release_need_not_agree(
         over_uwsgi = [shared(told(door, path)) for path in PATHS]
     with opened(host, site, tmp_path, proxy=proxy, uwsgi=True, buffer_uploads=True) as door:
         assert [answer.body for answer in door.answers([*map(upload, ("Content-Length: 5", CHUNKED))])] == ["5", "5"]
+    with opened(host, site, tmp_path, proxy=proxy, uwsgi=True, static=("/told/files",)) as door:
+        assert door.get("/told/files/a.css") == "a"
+        (answer,) = door.answers([asked("/told/files/a.css").replace("GET", "OPTIONS", 1)])
+        assert json.loads(answer.body)["PATH_INFO"] == "/told/files/a.css", "not its place on the disk"
     with opened(host, site, tmp_path, proxy=proxy) as door:
         assert [shared(told(door, path)) for path in PATHS] == over_uwsgi
     with opened(host, site, tmp_path, proxy=proxy, uwsgi=True) as door:
@@ -77,9 +81,11 @@ def deploy(host: ReleasedHost, number: int, protocol: str) -> str:
     settings = {
         "server": {"kind": "uwsgi", "protocol": protocol},
         "drain": 20,
+        "static": {"/told/files": "files"},
         "health": {"path": "/health", "timeout": 60},
     }
-    host.deploy({"app.py": f"{APP}\n# {number}\n", "requirements.txt": "flask==3.1.3\n"}, settings=settings)
+    files = {"app.py": f"{APP}\n# {number}\n", "requirements.txt": "flask==3.1.3\n", "files/a.css": "a"}
+    host.deploy(files, settings=settings)
     return host.live()
 
 

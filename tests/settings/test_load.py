@@ -332,6 +332,11 @@ REFUSED: list[tuple[str, object, str]] = [
         "app.rate_limit.requests: 0 is out of range; allowed: 1 to 1000000",
     ),
     (
+        "app.rate_limit",
+        {"requests": 5, "paths": ["/login?next=/"]},
+        'app.rate_limit.paths[0]: "/login?next=/" can\'t be counted; allowed: a path like /login, without ? or %',
+    ),
+    (
         "edge.manage_zone_settings",
         "yes",
         'edge.manage_zone_settings: "yes" is not true or false; do: write it without quotes',

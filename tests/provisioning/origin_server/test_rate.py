@@ -117,6 +117,21 @@ def test_who_asks_too_often_is_told_when_to_come_again(tmp_path: Path) -> None:
     assert asked(limited, REMOTE_ADDR=B)[0] == "200 OK"
 
 
+def test_an_upgrade_s_connection_is_not_read(tmp_path: Path) -> None:
+    """gevent gives it in place of a body, and nothing comes on it."""
+
+    class Bare(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise AssertionError("this would wait for ever")
+
+    limited = rate.limited(app, meter(tmp_path, burst=1), [])
+    environ = {"PATH_INFO": "/", "REMOTE_ADDR": A, "HTTP_X_REQUEST_ID": "1", "HTTP_UPGRADE": "websocket"}
+    told: list[str] = []
+    for _ in range(2):
+        b"".join(limited({**environ, "wsgi.input": Bare()}, lambda status, headers: told.append(status)))
+    assert told == ["200 OK", "429 Too Many Requests"]
+
+
 def test_only_the_paths_are_counted(tmp_path: Path) -> None:
     limited = rate.limited(app, meter(tmp_path, burst=1), ["/login", "/api/"])
     for path in ("/", "/loginx", "/logi", "/api", "/a/login"):

@@ -41,15 +41,16 @@ class _Cut(Exception):
     pass
 
 
-def read(data: bytes, *, chunked_http10: bool = False) -> Reading:
+def read(data: bytes, *, loosely: bool = False) -> Reading:
     """Never raises: what can't be read is the reading's end.
 
-    chunked_http10: Transfer-Encoding counts in HTTP/1.0 too. That is not defined (6.1), and servers differ.
+    loosely: Transfer-Encoding counts in HTTP/1.0 too, which is not defined (6.1), and white space ends a chunk's size
+    whatever follows, as in nginx.
     """
     stream, reading = _Stream(data), Reading()
     try:
         while stream.left:
-            request, last = _request(stream, reading.remarks, (1, 0) if chunked_http10 else (1, 1))
+            request, last = _request(stream, reading.remarks, loosely=loosely)
             if request:
                 reading.requests.append(request)
             if last and stream.left:
@@ -86,7 +87,7 @@ class _Stream:
         return (line[:-1], True) if line.endswith(b"\r") else (line, False)
 
 
-def _request(stream: _Stream, remarks: list[str], first_chunked: tuple[int, int]) -> tuple[Request | None, bool]:
+def _request(stream: _Stream, remarks: list[str], *, loosely: bool) -> tuple[Request | None, bool]:
     """One request, None for an empty line before one, and whether it is the last of its connection."""
     first = _head_line(stream, remarks)
     if not first:
@@ -94,7 +95,7 @@ def _request(stream: _Stream, remarks: list[str], first_chunked: tuple[int, int]
         return None, False
     method, target, version = _request_line(first, remarks)
     fields = _fields(stream, remarks)
-    body = _body(stream, fields, remarks, chunks=version >= first_chunked)
+    body = _body(stream, fields, remarks, chunks=version >= ((1, 0) if loosely else (1, 1)), loosely=loosely)
     connection = _items(b",".join(fields.get(b"connection", [])))
     last = b"close" in connection or (version < (1, 1) and b"keep-alive" not in connection)
     return (
@@ -156,7 +157,9 @@ def _fields(stream: _Stream, remarks: list[str]) -> dict[bytes, list[bytes]]:
     return fields
 
 
-def _body(stream: _Stream, fields: dict[bytes, list[bytes]], remarks: list[str], *, chunks: bool) -> bytes:
+def _body(
+    stream: _Stream, fields: dict[bytes, list[bytes]], remarks: list[str], *, chunks: bool, loosely: bool
+) -> bytes:
     """6.3."""
     lengths = fields.get(b"content-length")
     if b"transfer-encoding" in fields and not chunks:
@@ -169,7 +172,7 @@ def _body(stream: _Stream, fields: dict[bytes, list[bytes]], remarks: list[str],
             raise _Refused("chunked is not the last coding, once")
         if lengths:
             remarks.append("Transfer-Encoding and Content-Length")
-        return _chunked(stream, remarks)
+        return _chunked(stream, remarks, loosely=loosely)
     if not lengths:
         return b""
     values = {item for length in lengths for item in length.replace(b"\t", b" ").split(b",")}
@@ -184,7 +187,7 @@ def _body(stream: _Stream, fields: dict[bytes, list[bytes]], remarks: list[str],
     return stream.take(int(number))
 
 
-def _chunked(stream: _Stream, remarks: list[str]) -> bytes:
+def _chunked(stream: _Stream, remarks: list[str], *, loosely: bool) -> bytes:
     """7.1."""
     body = b""
     while True:
@@ -196,6 +199,8 @@ def _chunked(stream: _Stream, remarks: list[str]) -> bytes:
             remarks.append("a chunk's line ends in LF alone")  # not what 2.2 allows, but what many servers do
         if b"\r" in extension:
             raise _Refused("CR in a chunk extension")
+        if loosely:
+            size = re.split(rb"[ \t]", size)[0]
         if not re.fullmatch(rb"[0-9A-Fa-f]+", size.rstrip(b" \t")):  # white space may come before the semicolon
             raise _Refused("a chunk size that is no hexadecimal number")
         count = int(size, 16)

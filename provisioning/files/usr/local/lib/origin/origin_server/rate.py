@@ -93,8 +93,9 @@ def limited(app: App, meter: Meter, paths: Sequence[str]) -> App:
         id = environ.get("HTTP_X_REQUEST_ID")
         if not id or not held(environ.get("PATH_INFO", "")) or not (wait := meter.wait(environ["REMOTE_ADDR"])):
             return app(environ, start_response)
-        # Else the connection would break under Apache as it sends on the rest, and it would say 502.
-        while environ["wsgi.input"].read(1 << 16):
+        # Else the connection would break under Apache as it sends on the rest, and it would say 502. An upgrade has no
+        # body: what gevent has in its place is the bare connection, on which nothing comes.
+        while "HTTP_UPGRADE" not in environ and environ["wsgi.input"].read(1 << 16):
             pass
         said = f"<h1>429 Too Many Requests</h1><p>Request {html.escape(id)}</p>"
         page = f"<!doctype html><title>429</title>{said}".encode()

@@ -36,7 +36,11 @@ UV = {
     "PATH": "/opt/uv/bin:/usr/bin:/bin",
     "HOME": UV_CACHE,
 }
-UV_SANDBOX = [*BUILD_SANDBOX, *(f"Environment={name}={value}" for name, value in UV.items())]
+UV_SANDBOX = [
+    *BUILD_SANDBOX,
+    *(f"Environment={name}={value}" for name, value in UV.items()),
+    f"InaccessiblePaths=-{PUBLISHED}",
+]
 
 
 def prepare(id: str, manifest: dict[str, Any], digest: str) -> None:
@@ -49,8 +53,9 @@ def prepare(id: str, manifest: dict[str, Any], digest: str) -> None:
     else:
         lay(id, manifest)
     packages.bring(id, manifest["packages"])
-    publish(id, manifest)
     build(id, manifest["requirements"])
+    publish(id, manifest)  # last: packages may bring code that is run as they are built, by the same user
+    close(id)
     # Its own copy, so that going back to it needs nothing of a newer host.
     shutil.copytree(SERVING, folder / "lib" / SERVING.name)
     (folder / "uwsgi").symlink_to(uwsgi_sock(id).parent)  # for a proxy that speaks it, by the link to the live folder
@@ -140,13 +145,16 @@ def build(id: str, requirements: list[str]) -> None:
     )  # fmt: skip
     if reason:
         raise Refused(f"installing the requirements: {reason}" + tail(f"release-build-{id}", 30, {}))
-    # From here on the build user can't reach it by any path: a later build must not change what serves.
-    for folder in (venv, RELEASES / id):
-        shutil.chown(folder, "root", "upstream")
-        folder.chmod(0o750)
     if (venv / "added").exists():
         added = ", ".join((venv / "added").read_text().split())
         say(f"not in the app's requirements, so installed beside them: {added}")
+
+
+def close(id: str) -> None:
+    """From here on the build user can't reach it by any path: a later build must not change what serves."""
+    for folder in ((RELEASES / id / "venv").resolve(), RELEASES / id):
+        shutil.chown(folder, "root", "upstream")
+        folder.chmod(0o750)
 
 
 def launcher(id: str, argv: list[str], variables: dict[str, str], uploads: list[str]) -> str:

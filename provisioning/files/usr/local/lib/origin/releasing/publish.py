@@ -47,7 +47,7 @@ def immutable(name: str) -> bool:
 
 def fit(name: str) -> bool:
     """As provisioning/origin.py has the proxy ask for it."""
-    return not re.search(r"^\.|[/\x00-\x1f?\\\x7f\ud800-\udfff]", name) and Path(name).suffix.lower() not in SOURCES
+    return not re.search(r"^\.|[/\x00-\x1f%?\\\x7f\ud800-\udfff]", name) and Path(name).suffix.lower() not in SOURCES
 
 
 def files(place: Path, url: str) -> Iterator[tuple[Path, str]]:
@@ -102,7 +102,10 @@ class Cache:
         known = self.folder / f"{name}{'.compressed' * compressible}"
         if not known.exists():
             for coding, content in encodings(file.read_bytes()) if compressible else ():
-                (self.folder / f"{known.name}.{coding}").write_bytes(content)
+                with (self.folder / f"{known.name}.{coding}").open("wb") as copy:
+                    copy.write(content)
+                    copy.flush()
+                    os.fsync(copy.fileno())  # a power cut must not leave an empty one that passes for it
             known.touch()
             os.utime(known, (self.now, self.now))
         copies = [(c, self.folder / f"{known.name}.{c}") for c in ("gzip", "br")]
