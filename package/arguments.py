@@ -216,9 +216,9 @@ class EdgeSettings(TypedDict):
     """Cloudflare's side."""
 
     manage_zone_settings: NotRequired[bool]
-    """Whether this stack owns the zone's TLS settings. They hold for the whole zone: let one of its stacks own them, and write false in the others."""
+    """Whether this stack owns the zone's settings (TLS, hotlinks). They hold for the whole zone: let one of its stacks own them, and write false in the others."""
     at_destroy: NotRequired[str]
-    """What destroy does to the zone's TLS settings: leaves them, or puts back what they were when this stack first owned them (but for those that somebody changed since). An up with another word here changes nothing else. Restoring takes CLOUDFLARE_API_TOKEN in the environment."""
+    """What destroy does to those settings of the zone: leaves them, or puts back what they were when this stack first owned them (but for those that somebody changed since). An up with another word here changes nothing else. Restoring takes CLOUDFLARE_API_TOKEN in the environment."""
     client_ca: NotRequired[str]
     """A PEM file with the CA of the client certificate that Cloudflare shows to origins of this zone: what the stack that owns the zone's settings exports as `client_ca`. The others need it, for a zone has one client certificate. Without it this stack makes one and gives it to the zone."""
     minimum_tls: NotRequired[str]

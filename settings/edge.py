@@ -16,13 +16,13 @@ class Edge(Section):
 
     manage_zone_settings: bool = Field(
         default=True,
-        description="Whether this stack owns the zone's TLS settings. They hold for the whole zone: let one of its "
-        "stacks own them, and write false in the others.",
+        description="Whether this stack owns the zone's settings (TLS, hotlinks). They hold for the whole zone: let "
+        "one of its stacks own them, and write false in the others.",
     )
     at_destroy: Literal["keep", "restore"] = Field(
         default="keep",
-        description="What destroy does to the zone's TLS settings: leaves them, or puts back what they were when this "
-        "stack first owned them (but for those that somebody changed since). An up with another word here changes "
+        description="What destroy does to those settings of the zone: leaves them, or puts back what they were when "
+        "this stack first owned them (but for those that somebody changed since). An up with another word here changes "
         "nothing else. Restoring takes CLOUDFLARE_API_TOKEN in the environment.",
     )
     client_ca: Folder | None = Field(

@@ -17,7 +17,6 @@ TYPES: Final = ("A", "AAAA", "CNAME", "TXT")
 AUTOMATIC: Final = 1
 _IDENTICAL: Final = 81058
 _PROXIABLE: Final = ("A", "AAAA", "CNAME")
-_CHANGEABLE: Final = ("name", "content", "ttl", "proxied", "comment")
 
 
 class DnsRecord(Stored):
