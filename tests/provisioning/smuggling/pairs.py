@@ -85,17 +85,21 @@ def connections(host: OriginHost) -> Iterator[judge.Connection]:
 def attacked(host: OriginHost, attack: attacker.Attack, *, place: str | None = "edge") -> judge.Verdict:
     """From a place to stand; None is this host, past any proxy, straight to the server.
 
-    What got no answer is tried again with patience: a server that is still silent waits for more than there is.
+    What got no answer is tried again with patience: a server that is still silent waits for more than there is. But for
+    what the proxy refuses when its head is already sent on: it hangs up without waiting for the server.
     """
-    verdict = _attacked(host, attack, place)
+    verdict, _ = _attacked(host, attack, place)
     if verdict.unanswered:
-        again = _attacked(host, replace(attack, numbers=sorted(set(verdict.unanswered)), quiet=PATIENCE), place)
+        patient = replace(attack, numbers=sorted(set(verdict.unanswered)), quiet=PATIENCE)
+        again, statuses = _attacked(host, patient, place)
         verdict.disagreements += again.disagreements
-        verdict.disagreements += [f"case {number}: a whole request was waited upon" for number in again.unanswered]
+        if any(not status.startswith("4") for status in statuses):
+            verdict.disagreements += [f"case {number}: a whole request was waited upon" for number in again.unanswered]
     return verdict
 
 
-def _attacked(host: OriginHost, attack: attacker.Attack, place: str | None) -> judge.Verdict:
+def _attacked(host: OriginHost, attack: attacker.Attack, place: str | None) -> tuple[judge.Verdict, dict[str, int]]:
+    """And how many of the attacker's cases were answered with which status."""
     argv = [sys.executable, "-m", attacker.__name__]
     with tapped(host) as tap:
         attack = attack if place else replace(attack, address=str(tap))
@@ -113,4 +117,4 @@ def _attacked(host: OriginHost, attack: attacker.Attack, place: str | None) -> j
     verdict.disagreements += result.leaks
     print(f"{sum(result.statuses.values())} cases, answers {result.statuses}, {verdict.connections} connections to the "
           f"server, {verdict.forwarded} whole requests, {verdict.seen} seen by the app")  # fmt: skip
-    return verdict
+    return verdict, result.statuses
