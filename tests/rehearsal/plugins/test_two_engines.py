@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from tests.rehearsal.needs import needs_pulumi
 from tests.rehearsal.plugins.scenario import Scenario, Seen
 
-pytestmark = needs_pulumi
+# One edit follows another on the same stack: all in one process, in this order.
+pytestmark = [needs_pulumi, pytest.mark.xdist_group("two engines")]
 
 
 @dataclass(frozen=True, kw_only=True)
