@@ -19,7 +19,7 @@ FILE = ("/static/site.css", "/by-app/site.css")
 """The same file, as the proxy serves it and as the app does."""
 
 
-def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
+def measure(loads: int, seconds: float) -> list[dict[str, Any]]:
     """A row for each proxy and server; of one that could not be measured, why."""
     rows = []
     for proxy in cells.PROXIES:
@@ -27,16 +27,16 @@ def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
             for name, server in cells.servers():
                 print(f"  {proxy}, {name}", file=sys.stderr, flush=True)
                 try:
-                    rows.append({"proxy": proxy, "server": name, **_cell(stood, server, rounds, seconds)})
+                    rows.append({"proxy": proxy, "server": name, **_cell(stood, server, loads, seconds)})
                 except PROBLEMS as error:
                     rows.append({"proxy": proxy, "server": name, "problem": str(error)})
     return rows
 
 
-def _cell(stood: Standing, server: dict[str, Any], rounds: int, seconds: float) -> dict[str, Any]:
+def _cell(stood: Standing, server: dict[str, Any], loads: int, seconds: float) -> dict[str, Any]:
     """Pairs (chain, bare): answers a second by page, busy and alone in ms of the page; pairs of the file; MB."""
     stood.up({**HELLO, "server": server})
-    stood.put(stood.chain(), "/", seconds=seconds)
+    stood.put(stood.chain(), "/", seconds=4 * seconds)
     units = stood.memory()
     stood.up({**APP, "server": server})
     ours, theirs = stood.chain(), stood.bare(stood.socket())
@@ -47,10 +47,10 @@ def _cell(stood: Standing, server: dict[str, Any], rounds: int, seconds: float) 
 
     def pairs(path: str, **options: Any) -> list[tuple[Carried, Carried]]:
         load = partial(stood.put, path=path, seconds=seconds, **options)
-        return in_turn(rounds, partial(load, ours), partial(load, theirs, keep=keeps))
+        return in_turn(loads, partial(load, ours), partial(load, theirs, keep=keeps))
 
     empty, page, alone = pairs(PAGES["empty"]), pairs(PAGES["page"]), pairs(PAGES["page"], connections=1)
-    file = in_turn(rounds, *(partial(stood.put, ours, path, seconds=seconds) for path in FILE))
+    file = in_turn(loads, *(partial(stood.put, ours, path, seconds=seconds) for path in FILE))
     of_app = sum(size for unit, size in units.items() if unit.startswith("app@"))
     return {
         "empty": [(chain.rate, bare.rate) for chain, bare in empty],

@@ -35,7 +35,7 @@ STOCK: Mapping[str, str] = {
 """Each server as its own first page of documentation starts it, but for the socket; mod_wsgi can't have one."""
 
 
-def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
+def measure(loads: int, seconds: float) -> list[dict[str, Any]]:
     """A row for each page and server that has something to tune: pairs of answers a second."""
     rows = []
     with standing(cells.PROXIES[0]) as stood:
@@ -43,7 +43,7 @@ def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
             if swept := list(sweep(server)):
                 print(f"  {name}", file=sys.stderr, flush=True)
                 try:
-                    rows += [{"server": name, **row} for row in _rows(stood, server, swept, rounds, seconds)]
+                    rows += [{"server": name, **row} for row in _rows(stood, server, swept, loads, seconds)]
                 except PROBLEMS as error:
                     rows.append({"server": name, "problem": str(error)})
     return rows
@@ -58,14 +58,14 @@ def sweep(server: Mapping[str, Any]) -> Iterator[dict[str, int]]:
 
 
 def _rows(
-    stood: Standing, server: dict[str, Any], swept: Sequence[dict[str, int]], rounds: int, seconds: float
+    stood: Standing, server: dict[str, Any], swept: Sequence[dict[str, int]], loads: int, seconds: float
 ) -> Iterator[dict[str, Any]]:
     """The sweep only chooses: what is told is measured again, in turn, lest the luckiest look like the best."""
     variants, carried = {}, {}
     for options in swept:
         name = ", ".join(f"{option} {value}" for option, value in options.items())
         variants[name] = _released(stood, {**server, **options})
-        carried[name] = {page: _rate(stood, variants[name], path, seconds) for page, path in PAGES.items()}
+        carried[name] = {page: _rate(stood, variants[name], path, 2 * seconds) for page, path in PAGES.items()}
     shipped = _released(stood, server)
     folder = stood.site.read("readlink", "--canonicalize", "/srv/app/current")
     with contextlib.ExitStack() as running:
@@ -76,7 +76,7 @@ def _rows(
             with _again(stood, variants[best]):
                 for other, socket in {"swept": variants[best], **({"stock": stock} if stock else {})}.items():
                     row[other] = in_turn(
-                        rounds, *(partial(_rate, stood, each, path, seconds) for each in (shipped, socket))
+                        loads, *(partial(_rate, stood, each, path, seconds) for each in (shipped, socket))
                     )
             yield row
 
