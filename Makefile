@@ -19,7 +19,7 @@ rehearse: ## Run the stack (STACK=dev) on the stand-in cloud, check it, leave it
 unit: ## Lint, types and the tests that need no machine
 	@./setup
 	@$(MAKE) --no-print-directory lint
-	$(PYTHON) -m pytest -n auto --dist loadgroup -m "not machines"
+	$(PYTHON) -m pytest -n auto --dist loadfile -m "not machines"
 
 lint:
 	$(PYTHON) -m ruff check .

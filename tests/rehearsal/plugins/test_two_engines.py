@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 from tests.rehearsal.needs import needs_pulumi
 from tests.rehearsal.plugins.scenario import Scenario, Seen
 
-# One edit follows another on the same stack: all in one process, in this order.
-pytestmark = [needs_pulumi, pytest.mark.xdist_group("two engines")]
+pytestmark = needs_pulumi
 
 
 @dataclass(frozen=True, kw_only=True)
