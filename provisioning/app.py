@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -113,8 +114,9 @@ def archive(folder: Path, out_dir: Path, *, exclude: Sequence[str] = (), max_siz
     sha256 = hashlib.sha256(packed.getvalue()).hexdigest()
     out_dir.mkdir(parents=True, exist_ok=True)
     for old in out_dir.glob("????????????.tar.gz"):
-        if old.stat().st_mtime < time.time() - 86_400:
-            old.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another run's doing
+            if old.stat().st_mtime < time.time() - 86_400:
+                old.unlink()
     path = out_dir / f"{sha256[:12]}.tar.gz"
     whole = path.with_suffix(f".{os.getpid()}")
     whole.write_bytes(packed.getvalue())

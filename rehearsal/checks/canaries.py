@@ -7,6 +7,7 @@ the edge are therefore not searched for that one.
 from __future__ import annotations
 
 import base64
+import contextlib
 import fnmatch
 import json
 import os
@@ -152,9 +153,10 @@ def logs(site: Site) -> str:
     journal = site.read("journalctl", "--no-pager", "--output=export", timeout=60, errors="replace")
     expect(made.after in journal, "the journal does not know the release")
     console = machine.console(site.world, site.machine_id)
-    now = " ".join(
-        Path(f"/proc/{pid}/cmdline").read_text(errors="replace") for pid in site.pids() if Path(f"/proc/{pid}").exists()
-    )
+    now = ""
+    for pid in site.pids():
+        with contextlib.suppress(OSError):  # it has ended
+            now += Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
     commands = "\n".join(made.commands)
     expect("release deploy" in commands, "the release's command line was not seen")
     for what, text in {"the journal": journal, "the console": console, "a command line": commands + now}.items():

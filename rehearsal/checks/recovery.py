@@ -12,7 +12,7 @@ from rehearsal.checks.site import Site
 from rehearsal.checks.trial import steady
 from rehearsal.cloud import machine
 
-_BOUND = 60.0  # seconds
+_BOUND = 120.0  # seconds
 
 
 @line("kill -9 of the app, under load: it serves again by itself", stage="alone")

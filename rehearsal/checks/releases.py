@@ -69,7 +69,7 @@ def app(environ, start_response):
         changed = {
             "source": str(copy),
             "entrypoint": "rehearsed_unhealthy:app",
-            "health": {"path": site.health_path, "timeout": 2},
+            "health": {"path": site.health_path, "timeout": 6},
         }
         return _refused(site, {"app": changed}, word, "answered 500")
 

@@ -15,7 +15,7 @@ _LINE = "Authentications that can continue: "
 
 @line("SSH is filtered for everybody but the operator, over IPv4 and IPv6")
 def operator_only(site: Site) -> str:
-    knocks = [Knock(address=address, port=22, tls="") for address in site.addresses]
+    knocks = [Knock(address=address, port=22, tls="", patience=20) for address in site.addresses]
     places = ("visitor", "attacker", "neighbour", "worker", "edge", "operator")
     with ThreadPoolExecutor(len(places)) as pool:
         results = dict(zip(places, pool.map(lambda place: site.knock(place, knocks), places), strict=True))

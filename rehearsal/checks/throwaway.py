@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic, sleep
+from time import CLOCK_BOOTTIME, clock_gettime, monotonic, sleep
 
 from rehearsal.checks import curl
 from rehearsal.checks.line import Failed, expect
@@ -57,6 +57,7 @@ class Throwaway:
         self.root = self.home / site.stack.stack
         self.up_process: subprocess.Popen[str] | None = None
         self.networks: set[int] = set()
+        self.destroyed = 0.0
 
     @property
     def world(self) -> World:
@@ -98,6 +99,7 @@ class Throwaway:
     def destroy(self) -> None:
         """A whole `destroy`. Raises Failed when it does not work."""
         self.networks |= self._networks()
+        self.destroyed = clock_gettime(CLOCK_BOOTTIME)
         self._finish(self.run("destroy"), "destroy")
 
     def kill_up(self) -> None:
@@ -168,6 +170,8 @@ class Throwaway:
             with contextlib.suppress(OSError):
                 command = (process / "cmdline").read_text(errors="replace").replace("\0", " ").strip()
                 inside = (process / "ns/net").stat().st_ino in self.networks
+                # The kernel gives a network's number to another's once it is free.
+                inside = inside and _began(process) < self.destroyed
                 if inside or str(self.root) in command:
                     found.append(f"the process {command[:80]!r}")
         return found
@@ -175,6 +179,12 @@ class Throwaway:
     def _networks(self) -> set[int]:
         names = network.existing(self.world) if self.root.exists() else set()
         return {Path("/run/netns", name).stat().st_ino for name in names}
+
+
+def _began(process: Path) -> float:
+    """When it was started, in seconds since this computer was (CLOCK_BOOTTIME); see proc_pid_stat(5)."""
+    ticks = (process / "stat").read_text().rpartition(")")[2].split()[19]
+    return int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def _mounts() -> list[str]:

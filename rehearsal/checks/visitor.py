@@ -90,6 +90,7 @@ def lie_straight(knock: Callable[[list[Knock]], Sequence[Result]], address: str,
             request=request(
                 hostname, "/whoami", *(header.replace(";", ":", header.endswith(";")) for header in headers)
             ),
+            patience=20,
         )
         for headers in sets.values()
     ]

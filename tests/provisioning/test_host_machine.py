@@ -165,9 +165,9 @@ def test_nft_takes_the_rules(host: OriginHost) -> None:
 FLOOD = """
 import socket, sys
 answers = ""
-for _ in range(90):
+for number in range(90):
     try:
-        socket.create_connection((sys.argv[1], 22), 0.1).close()
+        socket.create_connection((sys.argv[1], 22), 5 if number < 60 else 0.1).close()
         answers += "o"
     except TimeoutError:
         answers += "."

@@ -510,11 +510,18 @@ LOGGED = {
 }
 
 
+def logged(door: Door) -> str:
+    door.host.run("journalctl", "--sync")
+    return door.host.run("journalctl", "-u", door.host.program.unit, "-n", "20", "-o", "cat")
+
+
 def test_the_log_tells_who_and_what_and_no_secret(door: Door) -> None:
     secrets = ["-H", "Cookie: session=canary", "-H", "Authorization: Bearer canary", "-H", "X-Any: canary"]
     answer = door.ask("/logged", *secrets, "-H", "CF-Connecting-IP: 203.0.113.9", "-H", "CF-Ray: ray-7")
     door.ask("/health")
-    log = door.host.run("journalctl", "-u", door.host.program.unit, "-n", "20", "-o", "cat")
+    door.ask("/after")
+    until(lambda: '"/after"' in logged(door))
+    log = logged(door)
     entries = [json.loads(line) for line in log.splitlines() if '"uri"' in line]
     entry = next(entry for entry in entries if entry["uri"] == "/logged")
     # What Caddy says beyond this it says of every line.
@@ -566,7 +573,7 @@ def test_after_maintenance_the_app_answers(door: Door) -> None:
 
 def test_a_reload_cuts_no_request(door: Door) -> None:
     with _slow(door) as slow:
-        door.host.run("sleep", "0.5")
+        until(lambda: "http.sock" in door.host.run("ss", "-xH", "state", "connected"))
         door.host.run("systemctl", "reload", door.host.program.unit)
         out, _ = slow.communicate(timeout=20)
     assert out.split()[1] == "200"
@@ -580,7 +587,7 @@ def patience(door: Door) -> list[str]:
 def test_a_restart_of_the_proxy_loses_nobody(door: Door) -> None:
     """Requests under way end, new ones wait: as when unattended-upgrades brings a new one."""
     with _slow(door) as slow, ThreadPoolExecutor() as pool:
-        door.host.run("sleep", "0.5")
+        until(lambda: "http.sock" in door.host.run("ss", "-xH", "state", "connected"))
         restart = pool.submit(door.host.run, "systemctl", "restart", door.host.program.unit)
         answers = []
         while not restart.done():

@@ -325,10 +325,10 @@ BROKEN = {
     "does not import": (code(6, "import nowhere"), {}, "No module named 'nowhere'"),
     "has a syntax error": (code(6, "def"), {}, "SyntaxError"),
     "exits": (code(6, "raise SystemExit(0)"), {}, "keeps stopping"),
-    "is unhealthy": (code(6), {"health": {"path": "/nothing", "host": "example.com", "timeout": 2}}, "404"),
+    "is unhealthy": (code(6), {"health": {"path": "/nothing", "host": "example.com", "timeout": 6}}, "404"),
     "redirects": (
         code(6, "@app.get('/old')\ndef old():\n    from flask import redirect\n    return redirect('/health')\n"),
-        {"health": {"path": "/old", "host": "example.com", "timeout": 2}},
+        {"health": {"path": "/old", "host": "example.com", "timeout": 6}},
         "302 to /health",
     ),
     "hangs": (
@@ -336,7 +336,7 @@ BROKEN = {
         {"health": {"path": "/", "host": "example.com", "timeout": 2}},
         "did not open",
     ),
-    "answers too late": (code(6), {"health": {"path": "/slow", "host": "example.com", "timeout": 2}}, "timed out"),
+    "answers too late": (code(6), {"health": {"path": "/slow", "host": "example.com", "timeout": 4}}, "timed out"),
     "release command fails": (
         code(6),
         {"release_command": ["python", "-c", "import sys; sys.exit('no table')"]},
@@ -358,7 +358,7 @@ BROKEN = {
     "socket of its own": (
         code(6),
         {"run": ["{venv}/bin/python", "-c", "import waitress, app; waitress.serve(app.app, unix_socket='{socket}')"]}
-        | {"health": {"path": "/", "host": "example.com", "timeout": 2}},
+        | {"health": {"path": "/", "host": "example.com", "timeout": 6}},
         "closed to the group upstream",
     ),
 }
@@ -412,7 +412,7 @@ def ready():
 def test_why_a_release_failed_once_is_not_why_it_fails_now(host: ReleasedHost, live: str) -> None:
     mode = host.root / "etc/mode"
     mode.write_text("well")
-    host.deploy(code(21, MOODY), health={"path": "/ready", "host": "example.com", "timeout": 2})
+    host.deploy(code(21, MOODY), health={"path": "/ready", "host": "example.com", "timeout": 6})
     moody = host.live()
     host.deploy(code(22))
     mode.write_text("broken")
@@ -518,7 +518,7 @@ def test_two_at_once_one_after_the_other(host: ReleasedHost, live: str) -> None:
 
 def test_the_one_who_waits_too_long_is_told_who_is_at_work(host: ReleasedHost, live: str) -> None:
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        manifest = host.manifest(code(12), release_command=["sleep", "5"])
+        manifest = host.manifest(code(12), release_command=["sleep", "20"])
         slow = pool.submit(host.release, "deploy", input=manifest)
         until(lambda: host.status()["at_work"])
         impatient = (
@@ -624,14 +624,13 @@ def test_killed_at_every_step(host: ReleasedHost, live: str, command: str) -> No
 def test_power_cut_around_the_switch(host: ReleasedHost, live: str, moment: str) -> None:
     stop_at = _LOAD + (
         f"def dark(real):\n    def call(*a):\n"
-        f"        if {moment!r} == 'retire' or a[1] == host.CURRENT: print('now', flush=True); time.sleep(600)\n"
+        f"        if {moment!r} == 'retire' or a[1] == host.CURRENT: open('/run/dark', 'w').close(); time.sleep(600)\n"
         f"        return real(*a)\n    return call\nreplace({moment!r}, dark)\nsys.argv[1:] = ['deploy']\ncli.main()\n"
     )
     manifest = host.manifest(code(time.time_ns()))
     with concurrent.futures.ThreadPoolExecutor() as pool:
         cut = pool.submit(host.run, "python3", "-c", stop_at, input=manifest)
-        until(lambda: len(host.units()) == 2 and host.status()["at_work"])
-        time.sleep(2)
+        until(lambda: host.run("find", "/run/dark").stdout)
         machine.power_off(host.world, host.id)
         cut.cancel()
         machine.power_on(host.world, host.id)
@@ -680,20 +679,25 @@ def test_a_shell_on_a_terminal(host: ReleasedHost, live: str) -> None:
 
 def test_logs_of_one_release_and_of_those_to_come(host: ReleasedHost) -> None:
     say = "@app.get('/say')\ndef say():\n    print('said', os.environ['SECRET_KEY'], flush=True)\n    return 'x'\n"
+    say += "@app.get('/begun')\ndef begun():\n    print('begun', flush=True)\n    return 'x'\n"
     host.deploy(code(41, say), environment={"SECRET_KEY": "canary-4711"})
     first = host.live()
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        following = pool.submit(host.run, "sh", "-c", "echo $$ >/run/following; exec release logs -f -n 0")
-        until(lambda: host.run("pgrep", "-f", "journalctl -q -n 0").stdout)
+        follow = "echo $$ >/run/following; exec release logs -f -n 0 >/run/followed"
+        following = pool.submit(host.run, "sh", "-c", follow)
+
+        def followed() -> str:
+            return host.run("cat", "/run/followed").stdout
+
+        until(lambda: host.get("/begun") and "begun" in followed())
         host.get("/say")
         host.deploy(code(42, say), environment={"SECRET_KEY": "canary-4712"})
         host.get("/say")
-        time.sleep(1)
+        until(lambda: followed().count("said [SECRET_KEY]") == 2)
         host.run("sh", "-c", "kill $(cat /run/following)", check=True)
-        followed = following.result().stdout
-    assert followed.count("said [SECRET_KEY]") == 2
+        following.result()
     assert host.release("logs", "--release", first, check=True).stdout.count("said [SECRET_KEY]") == 1
-    assert "canary" not in followed + host.release("logs", check=True).stdout
+    assert "canary" not in followed() + host.release("logs", check=True).stdout
     assert "is not here; releases: " in host.release("logs", "--release", "0000-x").stderr
 
 
@@ -748,7 +752,7 @@ def test_a_client_that_hangs_holds_a_release_up_no_longer_than_asked(host: Relea
     hang = "import socket, time; s = socket.socket(socket.AF_UNIX); s.connect('/srv/app/current.sock'); time.sleep(60)"
     host.run("systemd-run", "--quiet", "--unit=hang", "python3", "-c", hang, check=True)
     try:
-        until(lambda: host.run("sh", "-c", f"ss -xH | grep -c {live}").stdout.strip() != "0", seconds=10)
+        until(lambda: host.run("sh", "-c", f"ss -xH | grep -c {live}").stdout.strip() != "0")
         done = host.deploy(code(time.time_ns()), drain=2)
         assert "1 connection(s) cut after 2 s" in done.stdout
     finally:
@@ -762,7 +766,7 @@ def test_a_client_that_hangs_holds_a_release_up_no_longer_than_asked(host: Relea
 def test_killed_again_and_again_it_comes_back(host: ReleasedHost, live: str) -> None:
     for _ in range(8):
         host.run("systemctl", "kill", "--signal=KILL", f"app@{live}", check=True)
-        until(lambda: serves(host, live), seconds=10)
+        until(lambda: serves(host, live))
 
 
 def test_the_sandbox(host: ReleasedHost, live: str) -> None:

@@ -9,7 +9,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
-from hypothesis import settings as effort
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -25,7 +24,6 @@ KINDS: list[Callable[[object], object]] = [
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-@effort(deadline=None)
 @given(value=ANYTHING)
 def test_whatever_comes_is_taken_or_refused_in_one_line(kind: Callable[[object], object], value: object) -> None:
     try:
@@ -120,7 +118,6 @@ def test_no_operator_range(written: object, why: str) -> None:
         fields.operator_range(written)
 
 
-@effort(deadline=None)
 @given(st.ip_addresses(), st.integers(0, 128))
 def test_no_operator_range_is_ever_wider_than_the_widest(address: object, length: int) -> None:
     try:
@@ -370,7 +367,6 @@ def test_annotated_types_work_in_any_model() -> None:
     assert TypeAdapter(fields.Listed[fields.Pattern]).validate_python(["*.db"]) == ("*.db",)
 
 
-@effort(deadline=None)
 @given(st.text(alphabet=string.printable + "\x85\u2028\u202e\ud800é漢", max_size=200))
 def test_a_value_is_shown_on_one_line_of_bounded_length(text: str) -> None:
     assert fields.shown(text).isprintable()

@@ -80,13 +80,12 @@ def judged(config: object) -> Settings | None:
         return None
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*Settings.model_fields]) | st.text(max_size=8), JSON))
 def test_nonsense(config: Config) -> None:
     judged(config)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(mutated())
 def test_nearly_right(config: Config) -> None:
     found = judged(config)
@@ -96,7 +95,6 @@ def test_nearly_right(config: Config) -> None:
         assert found.operator.ranges and not {"0.0.0.0/0", "::/0"} & {*found.operator.ranges}
 
 
-@settings(deadline=None)
 @given(st.sampled_from([path for path in PLACES if isinstance(path[-1], str)]), st.text(min_size=1, max_size=12))
 def test_a_renamed_key_is_named(path: tuple[str | int, ...], suffix: str) -> None:
     config = copy.deepcopy(VALID)
@@ -117,7 +115,6 @@ def test_a_renamed_key_is_named(path: tuple[str | int, ...], suffix: str) -> Non
         raise AssertionError(f"{name} was taken")
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["environment", "release_command", "ssh_keys", "unknown"]),
     st.sampled_from(

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import given
-from hypothesis import settings as effort
 from jsonschema import Draft202012Validator
 
 from docs import generate
@@ -65,7 +64,6 @@ def test_editors_mark_what_is_wrong(config: Config) -> None:
     assert not SCHEMA.is_valid(stack(config))
 
 
-@effort(deadline=None)
 @given(mutated())
 def test_editors_mark_nothing_that_is_taken(config: Config) -> None:
     config = {name: value for name, value in config.items() if value is not None}

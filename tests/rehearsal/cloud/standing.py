@@ -47,6 +47,15 @@ def booted(world: World, id: str, user_data: str = USER_DATA) -> Iterator[machin
         machine.destroy(world, id)
 
 
+def commands() -> list[str]:
+    """The command line of every process on this computer."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            found.append(path.read_bytes().decode(errors="replace"))
+    return found
+
+
 def until(seen: Callable[[], object], *, seconds: float = 60) -> None:
     """Waits until it is seen; fails when it is not within the time."""
     deadline = time.monotonic() + seconds

@@ -68,7 +68,7 @@ def test_ranges_of_ports_and_all_ports(world: World, addresses: machine.Addresse
 
 
 def test_outbound_is_closed_too_once_a_firewall_is_attached(world: World, addresses: machine.Addresses) -> None:
-    mirror = ["python3", "-c", "import urllib.request as r; r.urlopen('http://198.18.0.80/debian/', timeout=2)"]
+    mirror = ["python3", "-c", "import urllib.request as r; r.urlopen('http://198.18.0.80/elsewhere', timeout=2)"]
 
     def reaches_mirror() -> bool:
         done = machine.execute(world, "guarded", mirror, capture_output=True, text=True, check=False)

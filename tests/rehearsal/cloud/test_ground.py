@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import fnmatch
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -139,13 +142,22 @@ def _command(world: World) -> subprocess.Popen[str]:
     )
 
 
+def _below(folder: Path, pattern: str) -> Iterator[Path]:
+    """As rglob does, which may fail where folders go meanwhile."""
+    for above, folders, files in os.walk(folder):
+        yield from (Path(above, name) for name in fnmatch.filter([*folders, *files], pattern))
+
+
 def marks(world: World) -> list[str]:
     """Whatever of the world is on this host, outside its folder and in it."""
     group = daemon.cgroup(world)
-    processes = [pid for procs in group.rglob("cgroup.procs") for pid in procs.read_text().split()]
+    processes = []
+    for folder, _, _ in os.walk(group):
+        with contextlib.suppress(OSError):  # it is gone by now
+            processes += Path(folder, "cgroup.procs").read_text().split()
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if world.tag in line]
     mounts += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"{world.root}/" in line]
-    named = [*Path("/etc/netns").glob(world.namespace("*")), *Path("/run/systemd").rglob(world.namespace("*"))]
+    named = [*Path("/etc/netns").glob(world.namespace("*")), *_below(Path("/run/systemd"), world.namespace("*"))]
     paths = [group, world.runtime, world.root / "machines", *named]
     return sorted(
         [

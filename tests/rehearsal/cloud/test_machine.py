@@ -12,7 +12,7 @@ import pytest
 
 from rehearsal.cloud import daemon, machine, network
 from rehearsal.cloud.world import World
-from tests.rehearsal.cloud.standing import KEY, booted, cloud_init_done, knock, output, until
+from tests.rehearsal.cloud.standing import KEY, booted, cloud_init_done, commands, knock, output, until
 
 pytestmark = pytest.mark.machines
 HASHED = (
@@ -178,12 +178,11 @@ def test_what_cannot_be_is_refused(world: World) -> None:
 
 def traces(world: World, id: str) -> list[str]:
     """Whatever is left of a machine on this host."""
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     group = daemon.cgroup(world, f"machine-{id}")
     return [
         *(f"namespace {name}" for name in network.existing(world) if name.endswith(f"machine-{id}")),
         *(f"mount {line}" for line in _mounts() if str(machine.folder(world, id)) in line),
-        *(f"process {command!r}" for command in commands if str(machine.folder(world, id)).encode() in command),
+        *(f"process {command!r}" for command in commands() if str(machine.folder(world, id)) in command),
         *(f"folder {path}" for path in (machine.folder(world, id), group) if path.exists()),
         *(f"folder {path}" for path in Path("/run/systemd/nspawn").glob(f"*/{world.namespace(id)}")),
         *(f"store {name}" for name in ("machines", "firewalls") if world.store.get(name, id)),

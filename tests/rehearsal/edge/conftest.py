@@ -131,7 +131,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         network.ensure(world)
         account = _account(world)
         _start_origins(account)
-        edge.set_timeouts(world, edge.Timeouts(connect=1, response=2, send=2))
+        edge.set_timeouts(world, edge.Timeouts(connect=3, response=4, send=3))
         edge.apply(world)
         yield account
     finally:

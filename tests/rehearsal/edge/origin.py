@@ -53,7 +53,7 @@ class App(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def get_slow(self) -> None:
-        time.sleep(4)
+        time.sleep(8)
         self.answer(self.seen())
 
     def get_count(self) -> None:

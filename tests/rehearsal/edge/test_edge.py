@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rehearsal.cloud import daemon, edge, network
+from tests.rehearsal.cloud.standing import commands
 from tests.rehearsal.edge.conftest import ADDRESSES, ZONE, ZONE_ID, Account
 
 pytestmark = pytest.mark.machines
@@ -422,7 +423,16 @@ def test_dns(account: Account) -> None:
 
 def pids(account: Account) -> dict[str, list[str]]:
     names = ("edge", "edge-diagnoser", "dns")
-    return {name: (daemon.cgroup(account.world, name) / "cgroup.procs").read_text().split() for name in names}
+    found = {name: (daemon.cgroup(account.world, name) / "cgroup.procs").read_text().split() for name in names}
+    # Workers of the configuration before end when their last connection does.
+    return {name: [pid for pid in pids if not _is_ending(pid)] for name, pids in found.items()}
+
+
+def _is_ending(pid: str) -> bool:
+    try:
+        return b"shutting down" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
 
 
 def test_apply_again_touches_nothing(account: Account) -> None:
@@ -469,8 +479,7 @@ def test_stop_leaves_nothing(account: Account) -> None:
     edge.stop(account.world)
     assert not any(daemon.running(account.world, name) for name in ("edge", "edge-diagnoser", "dns"))
     root, runtime = str(account.world.root), str(account.world.runtime)
-    commands = {path: path.read_bytes().decode(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline")}
-    ours = [command for command in commands.values() if "nginx" in command or "dnsmasq" in command]
+    ours = [command for command in commands() if "nginx" in command or "dnsmasq" in command]
     assert not [command for command in ours if root in command or runtime in command]
     assert not (account.world.root / "edge").exists()
     assert not (account.world.root / "dns").exists()

@@ -177,6 +177,5 @@ TestEdits = Edits.TestCase
 TestEdits.settings = settings(
     max_examples=30,
     stateful_step_count=6,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

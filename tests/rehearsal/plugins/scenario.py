@@ -129,7 +129,7 @@ _RANDOM = {
     r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\s*": r"<\1>",
     r"ssh-ed25519 [A-Za-z0-9+/=]+\s*": "<ssh key>",
     r"\b([0-9a-f]{2}:){15}[0-9a-f]{2}\b": "<fingerprint>",
-    r"\b[A-Za-z0-9+/]{43}=": "<fingerprint>",
+    r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=": "<fingerprint>",
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^\"]*": "<time>",
     r"-[0-9a-f]{7}\b": "-<random>",
     r"\b\d{20,}\b": "<serial>",

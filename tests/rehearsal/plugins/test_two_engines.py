@@ -252,7 +252,6 @@ def wandering(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
 
 @settings(
     max_examples=4,
-    deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.generate],  # each example goes on from the one before: none can be tried alone
