@@ -8,7 +8,7 @@ import json
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from rehearsal.cloud.world import WorldFailed
@@ -16,30 +16,57 @@ from rehearsal.providers.base import ApiError, Diff, Failure, Props, Resource, s
 from rehearsal.providers.shapes import canonical, not_rehearsed
 
 TOKEN: Final = "rehearsal"
-_CREDENTIALS: Final = {
-    "cloudflare": (
-        ("CLOUDFLARE_API_TOKEN",),
-        "failed to make http request: 403 Forbidden: Authentication error (10000)",
+READ_ONLY: Final = "rehearsal-read-only"
+"""May look at everything and change nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Door:
+    """Where a cloud's token comes from, and how it refuses: none, one that it does not know, one that may only read."""
+
+    names: tuple[str, ...]
+    none: str
+    unknown: str
+    forbidden: str
+
+
+_DOORS: Final = {
+    "cloudflare": _Door(
+        names=("CLOUDFLARE_API_TOKEN",),
+        none="failed to make http request: 403 Forbidden: Authentication error (10000)",
+        unknown="failed to make http request: 403 Forbidden: Authentication error (10000)",
+        forbidden="failed to make http request: 403 Forbidden: Authentication error (10000)",
     ),
-    "digitalocean": (
-        ("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"),
-        "401 Unable to authenticate you",
+    "digitalocean": _Door(
+        names=("DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"),
+        none="401 Unable to authenticate you",
+        unknown="401 Unable to authenticate you",
+        forbidden="403 You are not authorized to perform this operation",
     ),
-    "aws": (
-        ("AWS_ACCESS_KEY_ID",),
-        "AuthFailure: AWS was not able to validate the provided access credentials",
+    "aws": _Door(
+        names=("AWS_ACCESS_KEY_ID",),
+        none="No valid credential sources found",
+        unknown="AuthFailure: AWS was not able to validate the provided access credentials",
+        forbidden="UnauthorizedOperation: You are not authorized to perform this operation",
     ),
 }
 
 
-def authenticate(cloud: str) -> None:
-    """Refuses any token but the rehearsal's own; none at all is fine, for there is nothing to sign up for.
+def authenticate(cloud: str, *, to_write: bool = False) -> None:
+    """Refuses whoever shows none of the rehearsal's own tokens, and whoever would write with the one for reading.
 
     Raises ApiError, worded as the cloud words it.
     """
-    names, refusal = _CREDENTIALS[cloud]
-    if any(os.environ.get(name, TOKEN) != TOKEN for name in names):
-        raise ApiError(f"{refusal}: the stand-in {cloud} knows only the token {TOKEN!r} in {' or '.join(names)}")
+    door = _DOORS[cloud]
+    shown = {os.environ[name] for name in door.names if os.environ.get(name)}
+    if not shown:
+        raise ApiError(f"{door.none}: there is no {' or '.join(door.names)}")
+    if shown - {TOKEN, READ_ONLY}:
+        raise ApiError(
+            f"{door.unknown}: the stand-in {cloud} knows only the token {TOKEN!r} in {' or '.join(door.names)}"
+        )
+    if to_write and READ_ONLY in shown:
+        raise ApiError(f"{door.forbidden}: {READ_ONLY!r} may only read")
 
 
 class Stored(Resource):
@@ -75,19 +102,19 @@ class Stored(Resource):
         return replace(found, changes=changes, replaces=replaces)
 
     def create(self, name: str, inputs: Props) -> tuple[str, Props]:
-        authenticate(self.cloud)
+        authenticate(self.cloud, to_write=True)
         with _as_refused():
             return self._create(name, inputs)
 
     def update(self, id: str, old_outputs: Props, inputs: Props) -> Props:
-        authenticate(self.cloud)
+        authenticate(self.cloud, to_write=True)
         if self.world.store.get(self.collection, id) is None:
             raise ApiError(f"{id} was not found: it was deleted outside of this program")
         with _as_refused():
             return self._update(id, old_outputs, inputs)
 
     def delete(self, id: str, outputs: Props) -> None:
-        authenticate(self.cloud)
+        authenticate(self.cloud, to_write=True)
         if self.world.store.get(self.collection, id) is not None:
             with _as_refused():
                 self._delete(id)

@@ -45,7 +45,7 @@ def test_every_command_is_one_that_people_run() -> None:
         if reported:
             assert reported[2] in targets & {"preview", "up", "drift"}
         else:
-            assert command in {"sudo --preserve-env=CI bash .ci/run", "bash .ci/run", "make unit"}
+            assert command in {'sudo --preserve-env=CI env PATH="$PATH" bash .ci/run', "bash .ci/run", "make unit"}
 
 
 def test_both_forges_do_the_same() -> None:
@@ -114,6 +114,22 @@ def test_a_fork_s_pull_request_sees_no_credentials() -> None:
     assert "head.repo.full_name == github.repository" in jobs()["preview"]["if"]
     assert "event_name == 'push'" in jobs()["up"]["if"]
     assert "CI_MERGE_REQUEST_SOURCE_PROJECT_ID == $CI_PROJECT_ID" in str(pipeline()["preview"]["rules"])
+    machines = next(step for step in jobs()["test"]["steps"] if ".ci/run" in step.get("run", ""))
+    assert "head.repo.full_name == github.repository" in machines["if"], "a stranger's change boots no machines"
+
+
+def test_each_job_has_the_credentials_of_its_environment() -> None:
+    wanted = {"preview": "preview", "drift": "preview", "up": "production"}
+    assert {name: job["environment"] for name, job in jobs().items() if "environment" in job} == wanted
+    assert {name: job["environment"]["name"] for name, job in pipeline().items() if "environment" in job} == wanted
+
+
+def test_drift_is_looked_for_every_day() -> None:
+    (drift,) = [path for path in WORKFLOWS if "make drift" in path.read_text()]
+    # YAML 1.1 reads the key `on` as true.
+    (schedule,) = yaml.safe_load(drift.read_text())[True]["schedule"]
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", schedule["cron"])
+    assert '$CI_PIPELINE_SOURCE == "schedule"' in str(pipeline()["drift"]["rules"])
 
 
 def test_the_page_names_all_that_is_to_be_set_up() -> None:
@@ -152,7 +168,7 @@ def test_the_engine_is_the_one_that_the_project_pins() -> None:
     ]
     written = [*WORKFLOWS, GITLAB]
     found = [v for path in written for v in re.findall(r"(?:version|PULUMI_CLI): (3\.[0-9.]+)", path.read_text())]
-    assert len(found) == 4
+    assert len(found) == 5
     assert set(found) == {pinned}
 
 

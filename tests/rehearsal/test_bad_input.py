@@ -195,6 +195,17 @@ def test_credentials_that_are_refused(
     nothing_made(tmp_path)
 
 
+def test_no_credentials_for_aws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may come from anywhere, so that only the provider can tell."""
+    others = {name: value for name, value in rehearsal.CREDENTIALS.items() if not name.startswith("AWS_")}
+    monkeypatch.setattr(rehearsal, "CREDENTIALS", others)
+    seen = rehearse(capsys, "preview", write(tmp_path, {}, based_on="aws"))
+    refused(seen, "host.region", "No valid credential sources found", "AWS credentials", "do:")
+    nothing_made(tmp_path)
+
+
 def test_a_zone_that_is_not_in_the_account(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

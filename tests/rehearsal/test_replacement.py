@@ -11,18 +11,24 @@ from rehearsal.checks.site import Site, changed, problem
 from rehearsal.checks.trial import steady
 from rehearsal.cloud import daemon, image, machine, mirror
 from rehearsal.rehearsal import Rehearsal
+from tests.rehearsal.needs import needs_pulumi
 from tests.rehearsal.stacks import write
 
 pytestmark = pytest.mark.machines
-MOVED = {"host": {"region": "ams3"}}  # a droplet can't leave its region
+MOVED = {"dev": {"host": {"region": "ams3"}}, "aws": {"host": {"region": "eu-west-1"}}}  # no host can leave its region
 
 
-@pytest.fixture
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+@pytest.fixture(
+    params=[("dev", "embedded"), ("aws", "embedded"), pytest.param(("dev", "pulumi"), marks=needs_pulumi)],
+    ids="-".join,
+)
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    based_on, engine = request.param
     folder = tmp_path_factory.mktemp("replaced")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REHEARSAL_HOME", str(folder))
-        rehearsal = Rehearsal(stackfile.load(write(folder, {"app.drain": 2})), print, lambda event: None)
+        file = write(folder, {"app.drain": 2}, name=based_on, based_on=based_on)
+        rehearsal = Rehearsal(stackfile.load(file), print, lambda event: None, engine)
         try:
             rehearsal.prepare()
             result = rehearsal.up()
@@ -34,10 +40,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
 
 def test_a_replaced_host_loses_no_request_even_if_the_new_one_fails_at_first(stack: Rehearsal) -> None:
     site = Site(stack)
+    moved = MOVED[stack.stack.stack]
     before = stack.outputs()
     with steady(site, kept=False) as load:
         daemon.stop(stack.world, mirror.FRONT)
-        failed = stack.up(MOVED)
+        failed = stack.up(moved)
         (error,) = failed.errors
         assert "the bootstrap did not finish; the end of its log" in error.text
         assert "Unable to fetch" in error.text or "Failed to fetch" in error.text
@@ -46,7 +53,7 @@ def test_a_replaced_host_loses_no_request_even_if_the_new_one_fails_at_first(sta
         assert len(stack.world.store.items(machine.COLLECTION)) == 2
 
         mirror.ensure(stack.world, image.ensure(stack.world.cache))
-        done = stack.up(MOVED)
+        done = stack.up(moved)
         assert done.ok, problem(done)
     after = stack.outputs()
     assert load["failures"] == []
@@ -55,11 +62,11 @@ def test_a_replaced_host_loses_no_request_even_if_the_new_one_fails_at_first(sta
     assert [kept["ipv4"] for kept in stack.world.store.items(machine.COLLECTION).values()] == [after["ipv4"]]
     # Proven, then switched to, then waited for, and only then the old one goes.
     steps = [f"{step.op} {step.name}" for step in done.steps if not step.replaced]
-    order = ["replace site-verified-handshake", "update site-edge-example.com-a", "update site-edge-moved-over"]
+    order = ["replace site-verified-handshake", f"update site-edge-{site.hostname}-a", "update site-edge-moved-over"]
     assert sorted(order, key=steps.index) == order
     host_gone = next(i for i, step in enumerate(done.steps) if (step.op, step.name) == ("delete", "site-host"))
     assert host_gone > next(i for i, step in enumerate(done.steps) if step.name == "site-edge-moved-over")
-    assert changed(stack.preview(MOVED)) == []
+    assert changed(stack.preview(moved)) == []
 
 
 def _records(stack: Rehearsal) -> set[str]:

@@ -16,14 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from rehearsal.cloud.world import World
-from rehearsal.providers.account import TOKEN
+from rehearsal.providers.account import READ_ONLY, TOKEN
 from rehearsal.providers.base import ApiError, Props
 from rehearsal.providers.cloudflare import api
 from rehearsal.providers.cloudflare.origin_pulls import AuthenticatedOriginPullsSettings
 from rehearsal.providers.cloudflare.settings import ZoneSetting
 
-READ_ONLY: Final = f"{TOKEN}-read-only"
-"""A token that may look at everything and change nothing."""
 PURGES: Final = "cloudflare/purges"
 """The store's collection of what was purged, one object a purge: {zone_id, hosts}."""
 _PATH = re.compile(r"/client/v4/zones/([^/]+)/(?:settings/([a-z0-9_]+)|(origin_tls_client_auth/settings|purge_cache))")

@@ -23,6 +23,11 @@ def _without(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rehearsal, "CREDENTIALS", {})
 
 
+def _without_aws(patch: pytest.MonkeyPatch) -> None:
+    others = {name: value for name, value in rehearsal.CREDENTIALS.items() if not name.startswith("AWS_")}
+    patch.setattr(rehearsal, "CREDENTIALS", others)
+
+
 def _wrong(credential: str) -> Patch:
     return lambda patch: patch.setattr(rehearsal, "CREDENTIALS", {**rehearsal.CREDENTIALS, credential: CANARY})
 
@@ -35,14 +40,15 @@ def _without_zone(patch: pytest.MonkeyPatch) -> None:
     ("based_on", "change", "words"),
     [
         ("dev", _without, ("CLOUDFLARE_API_TOKEN: is missing", "DIGITALOCEAN_TOKEN: is missing", "do: export")),
-        # Credentials for AWS may come from anywhere, so that only AWS knows.
+        # Credentials for AWS may come from anywhere, so that only its provider can tell.
         ("aws", _without, ("CLOUDFLARE_API_TOKEN: is missing", "do: export")),
+        ("aws", _without_aws, ("host.region", "No valid credential sources found", "do:")),
         ("dev", _wrong("CLOUDFLARE_API_TOKEN"), ("site.zone", "Authentication error", "do:")),
         ("dev", _wrong("DIGITALOCEAN_TOKEN"), ("host.region", "Unable to authenticate you", "do:")),
         ("aws", _wrong("AWS_ACCESS_KEY_ID"), ("host.region", "AuthFailure", "do:")),
         ("dev", _without_zone, ("site.zone", "example.com", "zones in the account: none", "do:")),
     ],
-    ids=["none", "none for AWS", "Cloudflare's", "DigitalOcean's", "AWS's", "another account's zone"],
+    ids=["none", "none on AWS", "none for AWS", "Cloudflare's", "DigitalOcean's", "AWS's", "another account's zone"],
 )
 def test_a_preview_refuses(
     based_on: str,

@@ -34,6 +34,7 @@ class Edit:
     does: dict[str, int] | None = None  # counted; None: whatever it is, as long as it is the same
     refused: str = ""
     warns: str = ""
+    previewed: bool = False  # asked for a preview first, both say the same
 
 
 def _set(place: str, value: Any) -> Callable[[Scenario], None]:
@@ -89,7 +90,7 @@ def _by_hand(what: str, collection: str, change: Callable[[dict[str, Any]], None
     """What another hand does, as a refresh finds it; and how it is mended."""
     return (
         Edit(what=what, command="refresh", change=lambda scenario: scenario.change_cloud(collection, change)),
-        Edit(what=f"{what}: mended", does=mended),
+        Edit(what=f"{what}: mended", does=mended, previewed=True),
     )
 
 
@@ -100,7 +101,7 @@ _REVOKED = (
         command="refresh",
         change=lambda scenario: scenario.delete_from_cloud("cloudflare/origin_certificates"),
     ),
-    Edit(what="a certificate revoked: made anew"),
+    Edit(what="a certificate revoked: made anew", previewed=True),
 )
 _DROPLET = "components/droplet_host.py"
 _KEY = 'f"{name}-key",\n            public_key=args.public_key,\n            opts=pulumi.ResourceOptions(parent=self)'
@@ -229,6 +230,11 @@ def test_both_do_the_same_on_aws(edit: Edit, on_aws: Scenario) -> None:
 
 def _expect_the_same(edit: Edit, scenario: Scenario) -> None:
     edit.change(scenario)
+    if edit.previewed:
+        embedded, official = scenario.run("preview").values()
+        assert embedded.ok and official.ok
+        assert _worth_telling(embedded) == _worth_telling(official) != {}
+        assert embedded.cloud == official.cloud
     seen = scenario.run(edit.command)
     embedded, official = seen["embedded"], seen["pulumi"]
     for each in seen.values():

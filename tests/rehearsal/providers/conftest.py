@@ -12,6 +12,7 @@ from rehearsal import providers
 from rehearsal.cloud import edge, firewall, machine
 from rehearsal.cloud.world import World
 from rehearsal.providers.base import Function, Resource
+from rehearsal.rehearsal import CREDENTIALS
 
 
 class Calls:
@@ -28,8 +29,9 @@ class Calls:
 
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    for name in ("CLOUDFLARE_API_TOKEN", "DIGITALOCEAN_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN", "AWS_ACCESS_KEY_ID"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr("rehearsal.cloud.world.RUNTIME", tmp_path / "run")
     return World(tmp_path / "world")
 

@@ -6,8 +6,8 @@ The whole program on a stand-in account: every handler is the real one, but for 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +18,7 @@ from docs.changes import Imagined
 from rehearsal import providers, stackfile
 from rehearsal.cloud.world import World
 from rehearsal.engine import Engine
+from rehearsal.providers.account import READ_ONLY
 from rehearsal.providers.aws import groups, network
 from rehearsal.providers.base import Props
 from rehearsal.providers.cloudflare import zones
@@ -35,9 +36,10 @@ class Stack:
     world: World
     engine: Engine
     config: dict[str, str]
+    credentials: Mapping[str, str] = field(default_factory=lambda: CREDENTIALS)
 
     def run(self, command: Callable[..., Any], *arguments: Any) -> list[str]:
-        with mock.patch.dict(os.environ, CREDENTIALS):
+        with mock.patch.dict(os.environ, self.credentials):
             return good(command(*arguments))
 
     def up(self) -> list[str]:
@@ -59,7 +61,8 @@ class Stack:
         self.world.store.put(collection, id, {**object, **facts, "outputs": {**object["outputs"], **outputs}})
 
 
-def stand(name: str, folder: Path, world: World) -> Stack:
+def laid(name: str, folder: Path, world: World) -> Stack:
+    """A stack before its first `up`."""
     for zone in ("example.com", "example.org"):
         zones.seed_zone(world, zone)
     handlers = {
@@ -68,7 +71,11 @@ def stand(name: str, folder: Path, world: World) -> Stack:
     }
     file = stackfile.load(stackfile.find(PROJECT, name), environ={})
     engine = Engine(folder / "engine", "flask-origin", name, handlers, providers.functions(world))
-    stack = Stack(world, engine, dict(file.config))
+    return Stack(world, engine, dict(file.config))
+
+
+def stand(name: str, folder: Path, world: World) -> Stack:
+    stack = laid(name, folder, world)
     stack.up()
     stack.refresh()  # a tag counts the droplets that were made after it
     assert stack.refresh() == []
@@ -196,3 +203,47 @@ def test_a_certificate_revoked_on_aws(on_aws: Stack) -> None:
     on_aws.world.store.delete(CERTIFICATES, before)
     drifted(on_aws, "refresh site-certificate gone", "create site-certificate")
     assert [*on_aws.kept(CERTIFICATES)] != [before]
+
+
+WATCHERS = {
+    name: READ_ONLY if value == "rehearsal" else value for name, value in CREDENTIALS.items()
+}  # those of the jobs that only look
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("dev", "403 You are not authorized to perform this operation"),
+        ("aws", "UnauthorizedOperation: You are not authorized to perform this operation"),
+    ],
+)
+def test_who_may_only_read_is_shown_all_and_changes_nothing(
+    name: str, refusal: str, tmp_path: Path, account: World, calls: Calls
+) -> None:
+    stack = laid(name, tmp_path, account)
+    watching = replace(stack, credentials=WATCHERS)
+    assert "create site-host" in watching.preview()
+    before = _everything(account)  # which AWS's own networks are in, once somebody looked
+    assert refusal in _refused(watching)
+    assert _everything(account) == before
+    stack.up()
+    stack.refresh()
+    stack.change(RECORDS, lambda it: it["type"] == "A" and not it["name"].startswith("www."), content="198.51.100.7")
+    before = _everything(account)
+    assert [word for word in watching.refresh() if word.endswith("-a")]
+    assert [word for word in watching.preview() if word.endswith("-a")]
+    assert "Authentication error (10000)" in _refused(watching)
+    assert _everything(account) == before
+    stack.up()
+    assert stack.preview() == []
+
+
+def _refused(stack: Stack) -> str:
+    with mock.patch.dict(os.environ, stack.credentials):
+        result = stack.engine.up(PROJECT, stack.config)
+    assert not result.ok
+    return "\n".join(error.text for error in result.errors)
+
+
+def _everything(world: World) -> dict[Path, str]:
+    return {path: path.read_text() for path in (world.root / "cloud").rglob("*.json")}
