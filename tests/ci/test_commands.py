@@ -87,7 +87,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
         home.WORLD: str(world.root),
     }
     job = Job(checkout, world.root / "cloud", {**os.environ, **own})
-    job.pulumi("stack", "init", "dev")
+    job.pulumi("stack", "init")
     job.pulumi("config", "set", "--secret", "--path", "flask-origin:secrets.API_KEY", CANARY)
     return job
 

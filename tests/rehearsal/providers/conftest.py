@@ -27,11 +27,17 @@ class Calls:
         return [detail for made, detail in self.made if made == kind]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def credentials() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture
 def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr("rehearsal.cloud.world.RUNTIME", tmp_path / "run")
     return World(tmp_path / "world")
 
