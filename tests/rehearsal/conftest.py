@@ -8,6 +8,17 @@ import pytest
 
 from rehearsal.cloud import ground, preflight
 from rehearsal.cloud.world import World
+from rehearsal.rehearsal import CREDENTIALS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def credentials() -> Iterator[None]:
+    """Those of the stand-in clouds, and none of who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield
 
 
 def lay(factory: pytest.TempPathFactory, name: str) -> Iterator[World]:

@@ -12,7 +12,6 @@ from rehearsal import providers
 from rehearsal.cloud import edge, firewall, machine
 from rehearsal.cloud.world import World
 from rehearsal.providers.base import Function, Resource
-from rehearsal.rehearsal import CREDENTIALS
 
 
 class Calls:
@@ -25,15 +24,6 @@ class Calls:
 
     def of(self, kind: str) -> list[Any]:
         return [detail for made, detail in self.made if made == kind]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def credentials() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("DIGITALOCEAN_ACCESS_TOKEN", raising=False)
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
-        yield
 
 
 @pytest.fixture
