@@ -14,17 +14,16 @@ import pytest
 from rehearsal.cloud import network
 from rehearsal.cloud.world import World
 from rehearsal.plugins import home
-from rehearsal.providers.account import READ_ONLY
 from rehearsal.providers.cloudflare import zones
 from rehearsal.rehearsal import CREDENTIALS
 from tests.ci.test_workflows import ROOT, commands
 from tests.rehearsal.needs import needs_pulumi
 from tests.rehearsal.plugins.scenario import Scenario
+from tests.rehearsal.stacks import WATCHERS
 
 pytestmark = needs_pulumi
 
 CANARY = "canary-of-the-app-3f9a"
-WATCHERS = {name: READ_ONLY if value == "rehearsal" else value for name, value in CREDENTIALS.items()}
 
 
 @dataclass

@@ -16,8 +16,12 @@ import yaml
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rehearsal import cli
+from rehearsal.providers.account import READ_ONLY, TOKEN
+from rehearsal.rehearsal import CREDENTIALS
 
 ROOT = Path(__file__).parents[2]
+WATCHERS = {name: READ_ONLY if value == TOKEN else value for name, value in CREDENTIALS.items()}
+"""The credentials of the jobs that only look."""
 
 
 def write(folder: Path, changes: Mapping[str, Any], *, name: str = "bad", based_on: str = "dev") -> Path:

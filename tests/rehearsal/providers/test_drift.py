@@ -18,13 +18,13 @@ from docs.changes import Imagined
 from rehearsal import providers, stackfile
 from rehearsal.cloud.world import World
 from rehearsal.engine import Engine
-from rehearsal.providers.account import READ_ONLY
 from rehearsal.providers.aws import groups, network
 from rehearsal.providers.base import Props
 from rehearsal.providers.cloudflare import zones
 from rehearsal.rehearsal import CREDENTIALS, PROJECT
 from tests.rehearsal.engine.mem import good
 from tests.rehearsal.providers.conftest import Calls
+from tests.rehearsal.stacks import WATCHERS
 
 RECORDS, SETTINGS, CERTIFICATES = "cloudflare/records", "cloudflare/settings", "cloudflare/origin_certificates"
 
@@ -203,11 +203,6 @@ def test_a_certificate_revoked_on_aws(on_aws: Stack) -> None:
     on_aws.world.store.delete(CERTIFICATES, before)
     drifted(on_aws, "refresh site-certificate gone", "create site-certificate")
     assert [*on_aws.kept(CERTIFICATES)] != [before]
-
-
-WATCHERS = {
-    name: READ_ONLY if value == "rehearsal" else value for name, value in CREDENTIALS.items()
-}  # those of the jobs that only look
 
 
 @pytest.mark.parametrize(
